@@ -1,0 +1,5 @@
+"""Registers the envs with Gymnasium."""
+
+
+def register() -> None:
+    """Called by Gymnasium through its entry point."""

@@ -1,0 +1,57 @@
+"""Learner and Objective: what the trainer trains. It knows no more than this file says."""
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+Batch = Mapping[str, tf.Tensor]
+"""Named tensors whose first axis is the batch."""
+
+Aux = Mapping[str, tf.Tensor]
+"""What a loss reports: scalars are metrics; a tensor per sample (such as TD errors) goes back to the source."""
+
+Loss = Callable[[Batch, tf.Tensor], tuple[tf.Tensor, Aux]]
+"""``loss(batch, seed) -> (scalar loss, aux)``, traceable; ``seed`` is an int32 tensor of shape [2]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A loss and the variables that minimise it. A GAN has two, a DQN one.
+
+    Attributes:
+        name: Names the objective in metrics and in ``[optimizers.NAME]``.
+        loss: A traceable function of a batch and a seed.
+        variables: The trainable Keras variables that the gradient is taken of.
+    """
+
+    name: str
+    loss: Loss
+    variables: Sequence[keras.Variable]
+
+
+class Learner(abc.ABC):
+    """Keras variables and what they minimise.
+
+    A subclass builds its models in ``__init__`` from its keyword-only options. Objectives are minimised one after
+    the other in the order given, each on the same batch.
+    """
+
+    @property
+    @abc.abstractmethod
+    def models(self) -> Mapping[str, keras.Model | keras.layers.Layer]:
+        """Every model whose variables are the learner's state, by a stable name."""
+
+    @abc.abstractmethod
+    def objectives(self) -> Sequence[Objective]:
+        """What is minimised, in order."""
+
+    def after_update(self, update: tf.Tensor) -> None:
+        """Runs in the compiled program after every update: target networks, moving averages.
+
+        Args:
+            update: The number of updates made so far, this one included; int64 scalar.
+        """
+        del update

@@ -1,0 +1,11 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterable
+
+from advdl.plugin import Component, hookimpl
+
+
+@hookimpl
+def advdl_components() -> Iterable[Component]:
+    """Offers this plugin's components."""
+    return []
