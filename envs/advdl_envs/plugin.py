@@ -5,7 +5,28 @@ from collections.abc import Iterable
 from advdl.plugin import Component, hookimpl
 
 
+def _twin(env_id: str, target: str, summary: str, observation: str, action: str) -> Component:
+    """A compiled env that equals Gymnasium's ``env_id``; its spaces are stated so that listing imports nothing."""
+    details = {"twin": env_id, "observation": observation, "action": action}
+    return Component("env", f"advdl/{env_id}", f"advdl_envs.{target}", summary, details=details)
+
+
+COMPONENTS = (
+    _twin("CartPole-v1", "cartpole:CartPole", "balance a pole on a cart", "Box(4)", "Discrete(2)"),
+    _twin("Acrobot-v1", "acrobot:Acrobot", "swing two links up", "Box(6)", "Discrete(3)"),
+    _twin("MountainCar-v0", "mountain_car:MountainCar", "swing a weak car up a hill", "Box(2)", "Discrete(3)"),
+    _twin(
+        "MountainCarContinuous-v0",
+        "mountain_car_continuous:MountainCarContinuous",
+        "swing a weak car up a hill, saving energy",
+        "Box(2)",
+        "Box(1)",
+    ),
+    _twin("Pendulum-v1", "pendulum:Pendulum", "swing a pendulum up and hold it", "Box(3)", "Box(1)"),
+)
+
+
 @hookimpl
 def advdl_components() -> Iterable[Component]:
     """Offers this plugin's components."""
-    return []
+    return COMPONENTS

@@ -1,5 +1,63 @@
-"""Registers the envs with Gymnasium."""
+"""Registers the envs with Gymnasium.
+
+Gymnasium 1.x no longer reads its ``gymnasium.envs`` entry points: an env package registers its envs when it is
+imported, and ``gymnasium.make("package:Env-v0")`` imports it. This package is also imported by the plugin host, which must
+not import Gymnasium (and NumPy with it); so the registration waits until somebody imports Gymnasium.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
 
 
 def register() -> None:
-    """Called by Gymnasium through its entry point."""
+    """Registers every env that Gymnasium does not know yet; imports no TensorFlow. Entry point ``gymnasium.envs``."""
+    from advdl_envs.plugin import COMPONENTS
+
+    from advdl.rl.env_names import register_component
+
+    for component in COMPONENTS:
+        register_component(component)
+
+
+def register_when_imported() -> None:
+    """Registers now if Gymnasium has been imported, or else as soon as it is."""
+    if "gymnasium" in sys.modules:
+        register()
+    else:
+        sys.meta_path.insert(0, _AfterGymnasium())
+
+
+class _AfterGymnasium(importlib.abc.MetaPathFinder):
+    """Finds nothing itself: has ``gymnasium`` found by the others and registers the envs once it has run."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "gymnasium":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ThenRegister(spec.loader)
+        return spec
+
+
+class _ThenRegister(importlib.abc.Loader):
+    """Loads with another loader, then registers the envs."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:  # the module keeps its own loader: resources are read through it
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        register()

@@ -1,1 +1,1 @@
-"""advdl built-in plugin."""
+"""TensorBoard as a plugin: one tracker on the run's hooks."""

@@ -1,6 +1,6 @@
 """Every hook that a plugin can implement, with its true signature."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from advdl.plugin.component import Component
 from advdl.plugin.tracker import Metrics, RunInfo
 
 if TYPE_CHECKING:
+    import numpy as np
     import typer
 
 hookspec = pluggy.HookspecMarker("advdl")
@@ -60,6 +61,10 @@ class RunHooks:
     @hookspec
     def advdl_evaluated(self, run: RunInfo, step: int, evaluation: Metrics) -> None:
         """An evaluation's figures."""
+
+    @hookspec
+    def advdl_histograms(self, run: RunInfo, step: int, arrays: "Mapping[str, np.ndarray]") -> None:
+        """The learner's variables at ``step``; only gathered when a tracker's ``histograms`` is true."""
 
     @hookspec
     def advdl_checkpoint_saved(self, run: RunInfo, step: int, folder: Path) -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Metrics = Mapping[str, float]
 """Scalars by name; a ``/`` groups them, as in ``loss/q``."""
@@ -29,9 +32,15 @@ class RunInfo:
 class Tracker(Protocol):
     """Receives what a run reports. Every method is optional; each is called through the hook of its name.
 
-    A tracker is built once a run, with its options as keyword-only arguments. What it raises is reported once and
-    switches it off; the run goes on.
+    A tracker is built once a run, with its options as keyword-only arguments. What it raises is reported
+    once and switches it off; the run goes on.
+
+    Attributes:
+        histograms: Whether the tracker wants ``advdl_histograms``; optional, false when it is not there.
+            Variables are only gathered when a tracker wants them.
     """
+
+    histograms: bool = False
 
     def advdl_run_started(self, run: RunInfo) -> None:
         """The run is about to make its first step, or to go on from ``run.resumed_from``."""
@@ -40,7 +49,10 @@ class Tracker(Protocol):
         """Scalars of the interval that ended at env step (or update) ``step``."""
 
     def advdl_evaluated(self, run: RunInfo, step: int, evaluation: Metrics) -> None:
-        """An evaluation: ``return/mean``, ``return/std``, ``return/iqm``, ``return/low``, ``return/high``, ..."""
+        """An evaluation: ``return/mean``, ``return/std``, ``return/iqm``, ``return/low``, ..."""
+
+    def advdl_histograms(self, run: RunInfo, step: int, arrays: "Mapping[str, np.ndarray]") -> None:
+        """The learner's variables at ``step``, by name."""
 
     def advdl_checkpoint_saved(self, run: RunInfo, step: int, folder: Path) -> None:
         """A checkpoint has been published in ``folder``."""

@@ -1,1 +1,37 @@
-"""TODO"""
+"""Agents, envs, sources of experience and the engine that runs them."""
+
+from typing import TYPE_CHECKING
+
+from advdl.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from advdl.rl.agent import Acted, Agent, Progress
+    from advdl.rl.compiled import CompiledEngine
+    from advdl.rl.functional import CompiledEnv
+    from advdl.rl.replay import UniformReplay
+    from advdl.rl.source import Source, Transition
+    from advdl.rl.spaces import Spaces
+
+__all__ = [
+    "Acted",
+    "Agent",
+    "CompiledEngine",
+    "CompiledEnv",
+    "Progress",
+    "Source",
+    "Spaces",
+    "Transition",
+    "UniformReplay",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(("Acted", "Agent", "Progress"), "advdl.rl.agent"),
+        "CompiledEngine": "advdl.rl.compiled",
+        "CompiledEnv": "advdl.rl.functional",
+        "UniformReplay": "advdl.rl.replay",
+        **dict.fromkeys(("Source", "Transition"), "advdl.rl.source"),
+        "Spaces": "advdl.rl.spaces",
+    },
+)

@@ -1,1 +1,49 @@
-"""TODO"""
+"""Conformance kit: a check a kind of component. A new component's test is one call.
+
+Example:
+    ``check_backbone(component("backbone", "mlp", units=[32]))``
+
+Each check takes what builds the component (its class, or what ``component`` returns), and raises
+``ContractError`` with the clause that is broken.
+"""
+
+from typing import TYPE_CHECKING
+
+from advdl.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from advdl.testing.agent import check_agent
+    from advdl.testing.backbone import check_backbone
+    from advdl.testing.clauses import component
+    from advdl.testing.contract import ContractError
+    from advdl.testing.env import check_env
+    from advdl.testing.layer import check_layer
+    from advdl.testing.loss import check_loss
+    from advdl.testing.optimizer import check_optimizer
+    from advdl.testing.schedule import check_schedule
+    from advdl.testing.tracker import check_tracker
+
+__all__ = [
+    "ContractError",
+    "check_agent",
+    "check_backbone",
+    "check_env",
+    "check_layer",
+    "check_loss",
+    "check_optimizer",
+    "check_schedule",
+    "check_tracker",
+    "component",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ContractError": "advdl.testing.contract",
+        "component": "advdl.testing.clauses",
+        **{
+            f"check_{kind}": f"advdl.testing.{kind}"
+            for kind in ("agent", "backbone", "env", "layer", "loss", "optimizer", "schedule", "tracker")
+        },
+    },
+)

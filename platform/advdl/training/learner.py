@@ -3,12 +3,13 @@
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-Batch = Mapping[str, tf.Tensor]
-"""Named tensors whose first axis is the batch."""
+Batch = Mapping[str, Any]
+"""Named tensors, or nests of tensors, whose first axis is the batch."""
 
 Aux = Mapping[str, tf.Tensor]
 """What a loss reports: scalars are metrics; a tensor per sample (such as TD errors) goes back to the source."""

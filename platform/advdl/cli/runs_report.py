@@ -1,0 +1,203 @@
+"""What ``advdl runs list``, ``show`` and ``compare`` tell."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from advdl.cli.output import table
+from advdl.errors import CorruptError
+from advdl.experiment.config import flatten
+from advdl.experiment.find_runs import FoundRun
+from advdl.experiment.run_folder import RunFolder
+from advdl.experiment.toml import format_value
+
+_STYLES = {"failed": "red", "diverged": "red", "damaged": "red", "interrupted": "yellow", "running": "green"}
+_FIGURES = (
+    "step",
+    "kind",
+    "episodes",
+    "return/mean",
+    "return/std",
+    "return/iqm",
+    "return/low",
+    "return/high",
+)
+
+
+def select(
+    runs: Iterable[FoundRun], *, env: str | None, agent: str | None, status: str | None
+) -> list[FoundRun]:
+    """Returns the runs that fit; ``CartPole`` fits ``CartPole-v1``."""
+    return [
+        run
+        for run in runs
+        if status in (None, run.status)
+        and (env is None or (run.record is not None and _is_env(run.record.env, env)))
+        and (agent is None or (run.record is not None and run.record.agent == agent))
+    ]
+
+
+def list_data(runs: Iterable[FoundRun]) -> list[dict[str, Any]]:
+    """Returns what a listing has of each run."""
+    return [_listed(run) for run in runs]
+
+
+def list_table(data: Sequence[Mapping[str, Any]]) -> str:
+    """Lays the listing out in 80 columns."""
+    rows = [
+        [run["id"], run["env"], run["agent"], run["status"], run["step"], run["return"]]
+        if run["env"] is not None
+        else [run["id"], run["problem"], None, run["status"], None, None]
+        for run in data
+    ]
+    styles = [_STYLES.get(run["status"], "") for run in data]
+    return table(["run", "env", "agent", "status", "step", "return"], rows, styles=styles)
+
+
+def show_data(folder: RunFolder) -> dict[str, Any]:
+    """Returns all there is to tell of a run.
+
+    Raises:
+        CorruptError: A file of it is damaged.
+    """
+    record = folder.record()
+    path = str(folder.path)
+    return {
+        "folder": path,
+        **dataclasses.asdict(record),
+        "status": folder.status(),
+        "evaluation": folder.last_evaluation(),
+        "checkpoints": sorted(entry.name for entry in folder.checkpoints.glob("step-*")),
+        "experiment": folder.config(),
+        "next": [f"advdl agent {verb} {path}" for verb in ("eval", "watch")] + [f"advdl runs resume {path}"],
+    }
+
+
+def show_text(data: Mapping[str, Any]) -> str:
+    """Lays a run out for people."""
+    rows = [
+        ["run", data["id"]],
+        ["folder", data["folder"]],
+        ["status", f"{data['status']}{': ' + data['error'] if data['error'] else ''}"],
+        ["experiment", f"{data['agent']} in {data['env']}, seed {data['seed']}"],
+        ["steps", f"{data['step']} of {data['steps']}"],
+        ["time", _times(data)],
+        ["evaluation", _evaluation_line(data["evaluation"])],
+        ["checkpoints", ", ".join(data["checkpoints"]) or None],
+        ["command", " ".join(data["command"]) or None],
+        ["versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items()) or None],
+        ["git", _git_line(data["git"])],
+        ["machine", ", ".join(f"{key} {value}" for key, value in data["machine"].items()) or None],
+        ["next", "\n".join(data["next"])],
+    ]
+    return table(["", ""], rows).lstrip("\n")
+
+
+def compare_data(folders: Sequence[RunFolder]) -> dict[str, Any]:
+    """Returns the settings that differ between runs, and the last evaluation of each.
+
+    Raises:
+        CorruptError: A file of a run is damaged.
+    """
+    settings = [flatten(folder.config()) for folder in folders]
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    rows = {key: [setting.get(key) for setting in settings] for key in keys}
+    return {
+        "runs": [_compared(folder) for folder in folders],
+        "differences": {key: row for key, row in rows.items() if any(value != row[0] for value in row)},
+    }
+
+
+def compare_text(data: Mapping[str, Any]) -> str:
+    """Lays a comparison out: the evaluations, then the settings that differ."""
+    rows = [
+        [f"{number}: {run['id']}", run["status"], *_figures(run["evaluation"])]
+        for number, run in enumerate(data["runs"], start=1)
+    ]
+    evaluations = table(["run", "status", "step", "episodes", "mean", "IQM", "95% of the mean"], rows)
+    if not data["differences"]:
+        return f"{evaluations}\n\nall settings are equal"
+    numbers = [str(number) for number in range(1, len(rows) + 1)]
+    settings = [[key, *map(_value, values)] for key, values in data["differences"].items()]
+    return f"{evaluations}\n\n{table(['setting', *numbers], settings)}"
+
+
+def _listed(run: FoundRun) -> dict[str, Any]:
+    record, evaluation, problem = run.record, None, run.problem
+    try:
+        evaluation = run.folder.last_evaluation()
+    except CorruptError as error:  # one bad file must not hide the other runs
+        problem = problem or error.message
+    return {
+        "id": run.folder.id,
+        "env": record.env if record else None,
+        "agent": record.agent if record else None,
+        "seed": record.seed if record else None,
+        "status": run.status,
+        "step": record.step if record else None,
+        "steps": record.steps if record else None,
+        "return": (evaluation or {}).get("return/mean"),
+        "created": record.created if record else None,
+        "folder": str(run.folder.path),
+        "problem": problem,
+    }
+
+
+def _compared(folder: RunFolder) -> dict[str, Any]:
+    evaluation = folder.last_evaluation()
+    figures = None if evaluation is None else {key: evaluation.get(key) for key in _FIGURES}
+    return {"id": folder.id, "folder": str(folder.path), "status": folder.status(), "evaluation": figures}
+
+
+def _figures(evaluation: Mapping[str, Any] | None) -> list[Any]:
+    if evaluation is None:
+        return [None] * 5
+    return [
+        *(evaluation.get(key) for key in ("step", "episodes", "return/mean", "return/iqm")),
+        _interval(evaluation),
+    ]
+
+
+def _interval(evaluation: Mapping[str, Any]) -> str | None:
+    low, high = evaluation.get("return/low"), evaluation.get("return/high")
+    return None if low is None or high is None else f"{low:.6g} to {high:.6g}"
+
+
+def _evaluation_line(evaluation: Mapping[str, Any] | None) -> str | None:
+    if evaluation is None:
+        return None
+    step, episodes, mean, iqm, interval = _figures(evaluation)
+    figures = [
+        f"mean return {mean:.6g}" if isinstance(mean, int | float) else "",
+        f"95% interval {interval}" if interval else "",
+        f"IQM {iqm:.6g}" if isinstance(iqm, int | float) else "",
+        f"{episodes} episodes" if episodes is not None else "",
+    ]
+    return f"{', '.join(filter(None, figures))} at step {step}"
+
+
+def _git_line(git: Mapping[str, Any] | None) -> str | None:
+    if git is None:
+        return None
+    return f"{git.get('commit')}{' with uncommitted changes' if git.get('dirty') else ''}"
+
+
+def _times(data: Mapping[str, Any]) -> str:
+    moments = [(name, data[name]) for name in ("created", "started", "ended") if data[name]]
+    return ", ".join(f"{name} {_moment(text)}" for name, text in moments)
+
+
+def _moment(text: str) -> str:
+    try:
+        return f"{datetime.datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return text
+
+
+def _is_env(env: str, wanted: str) -> bool:
+    return env.casefold() == wanted.casefold() or env.casefold().startswith(f"{wanted.casefold()}-v")
+
+
+def _value(value: Any) -> str | None:
+    return None if value is None else format_value(value)

@@ -1,0 +1,249 @@
+"""The experiment's configuration: layers in, validated plain data out, with the origin of every value."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from advdl.errors import CorruptError, UsageError, nearest
+from advdl.experiment.layers import (
+    DEFAULT,
+    SEE_KEYS,
+    Leaf,
+    Source,
+    Tree,
+    command_line_layer,
+    environment_layer,
+    leaves,
+    merge,
+    source_of,
+    tree_of,
+)
+from advdl.experiment.recipes import load_recipe
+from advdl.experiment.schema import FAMILIES, TRACKERS, Env, Family, General, Section
+from advdl.experiment.toml import format_path, parse_path, parse_toml, read_toml, write_toml
+from advdl.experiment.validation import blame, component_name, defaults, fill_overrides, prepare, validated
+
+if TYPE_CHECKING:
+    from advdl.plugin.host import PluginHost
+
+PROJECT_FILE = "advdl.toml"
+"""The configuration file that is read when it lies in the working folder."""
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A fully resolved, validated configuration.
+
+    Attributes:
+        data: Plain data (dicts, lists, scalars); every default is filled in. Not to be changed.
+        origins: Where each value came from, by dotted key: ``"command line"``, ``"default"``, ...
+        family: The kind of experiment.
+    """
+
+    data: Mapping[str, Any]
+    origins: Mapping[str, str]
+    family: str = "agent"
+
+    def get(self, path: str) -> Any:
+        """Returns the value, or the table, at a dotted key such as ``"agent.gamma"``.
+
+        Raises:
+            UsageError: There is none.
+        """
+        node: Any = self.data
+        try:
+            for key in parse_path(path):
+                node = node[key]
+        except (ValueError, KeyError, TypeError):
+            raise _no_such_key(path, self.flat()) from None
+        return node
+
+    def section(self, kind: type[S]) -> S:
+        """Returns a plain section, typed: ``experiment.section(Evaluation).episodes``."""
+        sections = {section: key for key, section in FAMILIES[self.family].sections.items()}
+        if kind in sections:
+            return kind.model_validate(self.data[sections[kind]])
+        return kind.model_validate({key: self.data[key] for key in General.model_fields})
+
+    def flat(self) -> dict[str, Any]:
+        """Returns every value by dotted key."""
+        return flatten(self.data)
+
+    @property
+    def trackers(self) -> dict[str, dict[str, Any]]:
+        """The trackers that are on, each the way ``PluginHost.build`` takes it: ``{"name": ..., ...}``."""
+        tables = self.data[TRACKERS]
+        return {name: {"name": name, **options} for name, options in tables.items() if options is not False}
+
+    def with_steps(self, steps: int) -> "Experiment":
+        """Returns the experiment with another budget, for a run that goes on.
+
+        Raises:
+            UsageError: ``steps`` is not positive.
+        """
+        if steps < 1:
+            raise UsageError(f"steps cannot be {steps}: it must be a whole number >= 1 (from --steps)")
+        return replace(
+            self, data={**self.data, "steps": steps}, origins={**self.origins, "steps": "command line"}
+        )
+
+    def diff(self, other: "Experiment") -> list[tuple[str, Any, Any]]:
+        """Lists the settings that differ: dotted key, value here, value there; None where there is none."""
+        mine, theirs = self.flat(), other.flat()
+        keys = dict.fromkeys((*mine, *theirs))
+        return [(key, mine.get(key), theirs.get(key)) for key in keys if mine.get(key) != theirs.get(key)]
+
+    def to_toml(self) -> str:
+        """Writes the experiment so that ``read_experiment``, or ``--config``, gives the same one again."""
+        return f"# Every setting of the run; --config takes this file.\n{write_toml(self.data)}"
+
+
+def resolve_experiment(
+    host: "PluginHost",
+    *,
+    command_line: Mapping[str, Any],
+    sets: Sequence[str],
+    config_file: Path | None,
+    environ: Mapping[str, str],
+    folder: Path,
+    family: str = "agent",
+    canonical_env: Callable[[str], str] | None = None,
+) -> Experiment:
+    """Merges the layers and validates the result.
+
+    From the strongest: command line, ``ADVDL_*`` variables, ``config_file``, ``advdl.toml`` in ``folder``,
+    the agent's recipe for the env, defaults.
+
+    Args:
+        host: Knows the components.
+        command_line: What options of their own said, by dotted key: ``{"seed": 1, "env": "CartPole-v1",
+            "agent.backbone": "resnet"}``. None means that an option was not given.
+        sets: What followed each ``--set``.
+        config_file: What ``--config`` said.
+        environ: The environment.
+        folder: Where ``advdl.toml`` is looked for.
+        family: The kind of experiment.
+        canonical_env: Turns what a user wrote into an env's id (``CartPole`` into ``CartPole-v1``), or raises
+            UsageError.
+
+    Raises:
+        UsageError: Something is not a setting, or cannot have the value that it was given.
+        PluginError: A component or its recipe cannot be loaded.
+    """
+    kind = FAMILIES[family]
+    written = [
+        _project_layer(folder),
+        _config_layer(config_file),
+        environment_layer(environ, kind.keys),
+        command_line_layer(command_line, sets),
+    ]
+    layers = [prepare(layer, kind) for layer in written]
+    user = _merge(layers, kind)
+    env = _env_leaf(user, canonical_env)
+    layers.insert(0, prepare(_recipe_layer(host, user, str(env.value), kind), kind))
+    tree = _merge([defaults(host, _merge(layers, kind), kind), *layers], kind)
+    tree["env"] = {**tree.get("env", {}), "id": env}
+    return _experiment(host, fill_overrides(host, tree, kind), kind)
+
+
+def read_experiment(host: "PluginHost", path: Path, *, family: str = "agent") -> Experiment:
+    """Reads a run's ``experiment.toml`` and validates it again.
+
+    Raises:
+        CorruptError: It cannot be read, is not TOML or does not hold a valid experiment.
+        UsageError: A component that it names is not installed.
+    """
+    kind = FAMILIES[family]
+    try:
+        tree = tree_of(parse_toml(path.read_bytes()), Source(f"{path.parent.name}/{path.name}"))
+    except (OSError, ValueError) as error:
+        raise CorruptError(f"{path} cannot be read: {error}", hint="advdl runs list") from error
+    _require_components(host, tree, kind)
+    try:
+        return _experiment(host, prepare(tree, kind), kind)
+    except UsageError as error:
+        raise CorruptError(f"{path} is damaged: {error.message}", hint="advdl runs list") from error
+
+
+def flatten(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns every value of nested tables by dotted key."""
+    return {format_path(path): value for path, value in leaves(data)}
+
+
+def render_dry_run(experiment: Experiment) -> list[tuple[str, Any, str]]:
+    """Lists every setting of a resolved experiment: dotted key, value, origin."""
+    return [(key, value, experiment.origins[key]) for key, value in experiment.flat().items()]
+
+
+def dry_run_json(experiment: Experiment) -> dict[str, Any]:
+    """Returns a resolved experiment and the origins of its values as plain data for ``--json``."""
+    return {
+        "family": experiment.family,
+        "experiment": dict(experiment.data),
+        "origins": dict(experiment.origins),
+    }
+
+
+def _project_layer(folder: Path) -> Tree:
+    path = folder / PROJECT_FILE
+    return tree_of(read_toml(path, called=PROJECT_FILE), Source(PROJECT_FILE)) if path.exists() else {}
+
+
+def _config_layer(path: Path | None) -> Tree:
+    if path is None:
+        return {}
+    called = f"config file {path}"
+    return tree_of(read_toml(path, called=called), Source(called))
+
+
+def _recipe_layer(host: "PluginHost", tree: Tree, env_id: str, family: Family) -> Tree:
+    slot = family.slots[family.main]
+    try:
+        component = host.get(slot.kind, component_name(tree, family.main, slot.default))
+    except UsageError as error:
+        raise blame(error, tree) from error
+    return load_recipe(component, env_id)
+
+
+def _env_leaf(tree: Tree, canonical: Callable[[str], str] | None) -> Leaf:
+    """Returns the env's id, spelt in full; what is no text is left to validation."""
+    leaf = tree.get("env", {}).get("id", Leaf(Env.model_fields["id"].default, DEFAULT))
+    if canonical is None or not isinstance(leaf, Leaf) or not isinstance(leaf.value, str):
+        return cast(Leaf, leaf)
+    try:
+        return Leaf(canonical(leaf.value), leaf.source)
+    except UsageError as error:
+        raise blame(error, tree) from error
+
+
+def _merge(layers: Sequence[Tree], family: Family) -> Tree:
+    return merge(layers, component_sections=family.component_sections)
+
+
+def _experiment(host: "PluginHost", tree: Tree, family: Family) -> Experiment:
+    data = validated(host, tree, family)
+    origins = {format_path(path): source_of(tree, path).origin for path, _ in leaves(data)}
+    return Experiment(data=data, origins=origins, family=family.name)
+
+
+def _require_components(host: "PluginHost", tree: Tree, family: Family) -> None:
+    """A run whose plugin is missing is not damaged: says which component is not there."""
+    for key, slot in family.slots.items():
+        host.get(slot.kind, component_name(tree, key, slot.default))
+    for name in _active_trackers(tree):
+        host.get("tracker", name)
+
+
+def _active_trackers(tree: Tree) -> Iterator[str]:
+    trackers = tree.get(TRACKERS, {})
+    if isinstance(trackers, dict):
+        yield from (name for name, value in trackers.items() if isinstance(value, dict))
+
+
+def _no_such_key(path: str, known: Mapping[str, Any]) -> UsageError:
+    guess = nearest(path, known)
+    did_you_mean = f"did you mean {guess!r}? " if guess else ""
+    return UsageError(f"there is no setting {path!r}", hint=did_you_mean + SEE_KEYS)

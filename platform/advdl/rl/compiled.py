@@ -1,0 +1,195 @@
+"""The compiled engine: env, acting, storing, sampling and updating in one program."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from advdl.rl.agent import Agent, Progress
+from advdl.rl.functional import CompiledEnv
+from advdl.rl.source import Source
+from advdl.training.fused import FusedLoop
+from advdl.training.metrics import RunningMeans
+from advdl.training.randomness import Stream
+from advdl.training.trainer import Trainer
+
+
+class CompiledEngine:
+    """Steps ``num_envs`` copies of a compiled env and trains the agent on what they give.
+
+    One iteration is one step of every copy, followed by the updates that are due. Episodes that end are begun anew
+    in the same step; the transition keeps the observation that the episode ended with.
+
+    Args:
+        env: The env.
+        agent: The agent.
+        trainer: The agent's trainer.
+        source: What ``agent.source(num_envs=num_envs)`` gave.
+        num_envs: Copies stepped together.
+        total_steps: The run's length in env steps.
+        seed: The run's seed.
+        jit: Whether XLA compiles the program.
+        chunk_seconds: How long one call may take, in seconds.
+        params: The env's parameters, or None for its defaults.
+    """
+
+    def __init__(
+        self,
+        env: CompiledEnv,
+        agent: Agent,
+        trainer: Trainer,
+        source: Source,
+        *,
+        num_envs: int,
+        total_steps: int,
+        seed: int,
+        jit: bool = True,
+        chunk_seconds: float = 1.0,
+        params: Any = None,
+    ) -> None:
+        self._env, self._agent, self._trainer = env, agent, trainer
+        self._num_envs, self._total, self._params = num_envs, float(total_steps), params
+        self.metrics = RunningMeans()
+        self.source = source
+        self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset", "sample", "update")}
+        self._begin_episodes(Stream(seed, "first reset").at(0))
+        self._loop = FusedLoop(self._iterate, healthy=trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps made so far, all copies together."""
+        return int(self._iteration) * self._num_envs
+
+    def build(self) -> None:
+        """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
+        self._loop.build()
+
+    def advance(self, until: int) -> None:
+        """Makes steps for about one chunk, never past ``until`` env steps.
+
+        Raises:
+            DivergedError: A loss or a gradient was not finite; the message names which.
+        """
+        start = int(self._iteration)
+        self._loop.advance(start, -(-until // self._num_envs) - start)
+        if not bool(self._trainer.healthy):
+            raise self._diagnosis()
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns every variable of the run by a stable name, for the checkpoint."""
+        parts = {"trainer": self._trainer.state(), "source": self.source.state(), "metrics": self.metrics.state()}
+        state = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+        flat = tf.nest.flatten((self._env_state, self._observation, self._carry))
+        state |= {f"engine/live/{index:03d}": variable for index, variable in enumerate(flat)}
+        return state | {
+            "engine/iteration": self._iteration,
+            "engine/episode_return": self._episode_return,
+            "engine/episode_length": self._episode_length,
+        }
+
+    def _begin_episodes(self, seed: tf.Tensor) -> None:
+        state = self._env.initial(seed, self._params, batch_size=self._num_envs)
+        self._env_state = _variables(state)
+        self._observation = _variables(self._env.observation(state, seed, self._params))
+        self._carry = _variables(self._agent.initial_carry(self._num_envs))
+        self._episode_return = tf.Variable(tf.zeros([self._num_envs]), trainable=False)
+        self._episode_length = tf.Variable(tf.zeros([self._num_envs], tf.int32), trainable=False)
+        self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def _iterate(self, iteration: tf.Tensor) -> None:
+        env_steps = (iteration + 1) * self._num_envs
+        self._step_envs(iteration)
+        self._update(self.source.updates_due(env_steps))
+        self._iteration.assign(iteration + 1)
+
+    def _step_envs(self, iteration: tf.Tensor) -> None:
+        seeds = {name: stream.at(iteration) for name, stream in self._streams.items()}
+        state, observation = _values(self._env_state), _values(self._observation)
+        progress = Progress(tf.cast(iteration * self._num_envs, tf.float32), self._total)
+        acted = self._agent.act(observation, _values(self._carry), seeds["act"], progress=progress)
+        following = self._env.transition(state, acted.action, seeds["env"], self._params)
+        next_observation = self._env.observation(following, seeds["env"], self._params)
+        reward = self._env.reward(state, acted.action, following, seeds["env"], self._params)
+        terminated = self._env.terminal(following, seeds["env"], self._params)
+        truncated = self._count_steps(reward) & ~terminated
+        self.source.add(
+            {
+                "observation": observation,
+                "action": acted.action,
+                "reward": reward,
+                "next_observation": next_observation,
+                "terminated": terminated,
+                "truncated": truncated,
+                **acted.extras,
+            }
+        )
+        for name, value in acted.metrics.items():
+            self.metrics.add(f"act/{name}", value)
+        self._go_on(following, next_observation, acted.carry, terminated | truncated, seeds["reset"])
+
+    def _count_steps(self, reward: tf.Tensor) -> tf.Tensor:
+        """Adds a step to every episode; returns which have reached the time limit."""
+        self._episode_return.assign_add(reward)
+        self._episode_length.assign_add(tf.ones_like(self._episode_length))
+        if self._env.max_episode_steps is None:
+            return tf.zeros([self._num_envs], tf.bool)
+        return self._episode_length >= self._env.max_episode_steps
+
+    def _go_on(self, state: Any, observation: Any, carry: Any, done: tf.Tensor, seed: tf.Tensor) -> None:
+        """Begins anew what is done and keeps the rest."""
+        self._report_episodes(done)
+        fresh = self._env.initial(seed, self._params, batch_size=self._num_envs)
+        first = self._env.observation(fresh, seed, self._params)
+        _assign(self._env_state, _where(done, fresh, state))
+        _assign(self._observation, _where(done, first, observation))
+        _assign(self._carry, _where(done, self._agent.initial_carry(self._num_envs), carry))
+
+    def _report_episodes(self, done: tf.Tensor) -> None:
+        ended = tf.cast(done, tf.float32)
+        count = tf.reduce_sum(ended)
+        length = tf.cast(self._episode_length, tf.float32)
+        self.metrics.add("rollout/return", tf.reduce_sum(ended * self._episode_return), count)
+        self.metrics.add("rollout/length", tf.reduce_sum(ended * length), count)
+        self._episode_return.assign(self._episode_return * (1.0 - ended))
+        self._episode_length.assign(tf.where(done, 0, self._episode_length))
+
+    def _update(self, due: tf.Tensor) -> None:
+        def go_on(index: tf.Tensor) -> tf.Tensor:
+            return tf.logical_and(index < due, self._trainer.healthy.read_value())
+
+        def body(index: tf.Tensor) -> tuple[tf.Tensor]:
+            step = self._trainer.updates.read_value()
+            batch = self.source.sample(self._streams["sample"].at(step), index)
+            report = self._trainer.update(batch, self._streams["update"].at(step))
+            self.source.feedback(batch, report)
+            for name, value in report.items():
+                if value.shape.rank == 0:
+                    self.metrics.add(f"learn/{name}", value)
+            return (index + 1,)
+
+        tf.while_loop(go_on, body, (tf.constant(0, tf.int64),), parallel_iterations=1)
+
+    def _diagnosis(self) -> Exception:
+        """Repeats the update that failed: its batch and its seed are functions of its number."""
+        step = self._trainer.updates - 1
+        batch = self.source.sample(self._streams["sample"].at(step), tf.constant(0, tf.int64))
+        return self._trainer.diagnose(batch, self._streams["update"].at(step))
+
+
+def _variables(nest: Any) -> Any:
+    return tf.nest.map_structure(lambda value: tf.Variable(value, trainable=False), nest)
+
+
+def _values(nest: Any) -> Any:
+    return tf.nest.map_structure(lambda variable: variable.read_value(), nest)
+
+
+def _assign(variables: Any, values: Any) -> None:
+    tf.nest.map_structure(lambda variable, value: variable.assign(value), variables, values)
+
+
+def _where(done: tf.Tensor, yes: Any, no: Any) -> Any:
+    def choose(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        mask = tf.reshape(done, [-1] + [1] * (other.shape.rank - 1))
+        return tf.where(mask, one, other)
+
+    return tf.nest.map_structure(choose, yes, no)

@@ -1,0 +1,35 @@
+"""Source of experience: where an agent's transitions go and where its batches come from."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from advdl.training.learner import Batch
+
+Transition = Mapping[str, Any]
+"""One step of every env copy, each value ``[num_envs, ...]``: ``observation``, ``action``, ``reward`` (float32),
+``next_observation`` (the true one, never the one after a reset), ``terminated``, ``truncated`` (bool), and the extras
+that the agent's ``act`` returned."""
+
+
+class Source(Protocol):
+    """Stores transitions and hands out batches. Methods that take tensors are traceable."""
+
+    def updates_in(self, env_steps: int) -> int:
+        """Returns how many updates a run of so many env steps makes; plain Python, for schedules."""
+
+    def add(self, transition: Transition) -> None:
+        """Stores one step of every env copy."""
+
+    def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
+        """Returns how many updates follow the step that made the count of env steps ``env_steps``; int64 scalar."""
+
+    def sample(self, seed: tf.Tensor, index: tf.Tensor) -> Batch:
+        """Returns the batch of the ``index``-th of the updates that are due."""
+
+    def feedback(self, batch: Batch, report: Mapping[str, tf.Tensor]) -> None:
+        """Learns what the update made of a batch: TD errors for priorities."""
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns every variable by a stable name, for the checkpoint."""

@@ -1,0 +1,71 @@
+"""Starts TensorFlow: quietly, with XLA's programs kept on disk from one process to the next."""
+
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+_PERSISTENT_CACHE = "--tf_xla_persistent_cache_directory={} --tf_xla_persistent_cache_device_types=CPU"
+
+
+def xla_cache_folder() -> Path:
+    """Returns the folder of compiled programs: one for each machine type and TensorFlow version.
+
+    A program compiled for one processor may hold instructions that another lacks, so the folder's name holds both.
+    ``ADVDL_XLA_CACHE`` moves it; an empty value switches it off.
+    """
+    root = os.environ.get("ADVDL_XLA_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "advdl" / "xla" / f"{_processor()}-tf{metadata.version('tensorflow')}"
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow once, with its start-up chatter silenced and the compile cache on.
+
+    Has no effect on the cache when TensorFlow is already imported: it reads its flags only then.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    if os.environ.get("ADVDL_XLA_CACHE") != "":
+        _keep_compiled_programs()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _quiet_stderr():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+
+
+def _keep_compiled_programs() -> None:
+    folder = xla_cache_folder()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        flags = os.environ.get("TF_XLA_FLAGS", "")
+        os.environ["TF_XLA_FLAGS"] = f"{flags} {_PERSISTENT_CACHE.format(folder)}".strip()
+
+
+def _processor() -> str:
+    """Names the instruction set, not the model: the flags decide what a compiled program may use."""
+    import hashlib
+
+    facts = platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        facts += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+        facts += next((line for line in lines if line.startswith("model name")), "")
+    return f"{platform.machine()}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Sends file descriptor 2 nowhere: no variable silences what TensorFlow's C++ prints while it is imported."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
