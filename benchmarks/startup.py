@@ -1,7 +1,7 @@
 """Start-up of the command line beside bare apps: `python benchmarks/startup.py [--json]`.
 
-Both bare apps are written to a temporary folder and timed in turns with advdl: a typer app with two commands, and
-one that also scans the `advdl` entry points with pluggy without loading them.
+Both bare apps are written to a temporary folder and timed in turns with advdl: a typer app with two commands,
+and one that also scans the `advdl` entry points beside pluggy without loading them.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Compiled envs. Importing the package also registers them with Gymnasium, as ``advdl/CartPole-v1`` and so on."""
+"""Compiled envs. Importing the package also registers them with Gymnasium: ``advdl/CartPole-v1``, ..."""
 
 from advdl_envs.registration import register_when_imported
 

@@ -5,11 +5,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from advdl_envs.draw import uniform
-from advdl_envs.params import with_overrides
 from gymnasium import spaces
 
 from advdl.rl.functional import CompiledEnv
+from advdl_envs.draw import uniform
+from advdl_envs.params import with_overrides
 
 
 class AcrobotParams(NamedTuple):
@@ -45,10 +45,10 @@ class AcrobotParams(NamedTuple):
 class Acrobot(CompiledEnv):
     """Two links hang from a joint; a torque (-1, 0, 1) between them swings the tip up; Sutton, 1996.
 
-    The state is a float32 tensor [batch, 4]: both angles within [-pi, pi], both angular velocities. Equals Gymnasium's
-    Acrobot-v1 with the book's equations and no torque noise: one step from the same state agrees to
-    ``1e-6 * (1 + |value|)`` where random actions lead and to ``1e-3 * (1 + |value|)`` at any speed (at the greatest, the
-    joints turn by 5.6 rad within the step's four evaluations, which magnify the rounding).
+    The state is a float32 tensor [batch, 4]: both angles within [-pi, pi], both angular velocities. Equals
+    Gymnasium's Acrobot-v1 with the book's equations and no torque noise: one step from the same state agrees
+    to ``1e-6 * (1 + |value|)`` where random actions lead and to ``1e-3 * (1 + |value|)`` at any speed (at the
+    greatest, the joints turn by 5.6 rad within the step's four evaluations, which magnify the rounding).
     """
 
     max_episode_steps: ClassVar[int | None] = 500
@@ -65,7 +65,9 @@ class Acrobot(CompiledEnv):
         """Returns Gymnasium's physics with ``overrides``."""
         return with_overrides(AcrobotParams(), overrides, "advdl/Acrobot-v1")
 
-    def initial(self, rng: tf.Tensor, params: AcrobotParams | None = None, *, batch_size: int = 1) -> tf.Tensor:
+    def initial(
+        self, rng: tf.Tensor, params: AcrobotParams | None = None, *, batch_size: int = 1
+    ) -> tf.Tensor:
         """Draws every component from [-0.1, 0.1)."""
         del params
         return uniform([batch_size, 4], rng, -0.1, 0.1)
@@ -73,7 +75,7 @@ class Acrobot(CompiledEnv):
     def transition(
         self, state: tf.Tensor, action: tf.Tensor, rng: tf.Tensor, params: AcrobotParams | None = None
     ) -> tf.Tensor:
-        """Integrates the equations by one fourth-order Runge-Kutta step, wraps the angles, bounds the speeds."""
+        """Integrates by one fourth-order Runge-Kutta step; wraps the angles, bounds the speeds."""
         del rng
         p = params or self.default_params
         torque = (tf.cast(action, tf.float32) - 1.0) * p.torque
@@ -128,7 +130,7 @@ def _runge_kutta(start: list[tf.Tensor], torque: tf.Tensor, p: AcrobotParams) ->
 
 
 def _derivatives(state: list[tf.Tensor], torque: tf.Tensor, p: AcrobotParams) -> tuple[tf.Tensor, ...]:
-    """The equations of motion in Sutton and Barto's book; a cosine shifted by a quarter turn is written as a sine."""
+    """The equations in Sutton and Barto's book; a cosine shifted by a quarter turn is written as a sine."""
     angle_1, angle_2, speed_1, speed_2 = state
     sin, cos = tf.sin(angle_2), tf.cos(angle_2)
     arm = p.link_length_1 * p.link_com_pos_2

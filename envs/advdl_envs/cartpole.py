@@ -5,11 +5,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from advdl_envs.draw import uniform
-from advdl_envs.params import with_overrides
 from gymnasium import spaces
 
 from advdl.rl.functional import CompiledEnv
+from advdl_envs.draw import uniform
+from advdl_envs.params import with_overrides
 
 
 class CartPoleParams(NamedTuple):
@@ -39,13 +39,13 @@ class CartPoleParams(NamedTuple):
 class CartPole(CompiledEnv):
     """A pole on a cart is balanced by pushing left (0) or right (1); Barto, Sutton and Anderson, 1983.
 
-    The state is a float32 tensor [batch, 4]: position, velocity, angle, angular velocity; the observation is the
-    state. Equals Gymnasium's CartPole-v1: one step from the same state agrees to ``1e-6 * (1 + |value|)`` in every
-    component.
+    The state is a float32 tensor [batch, 4]: position, velocity, angle, angular velocity; the observation is
+    the state. Equals Gymnasium's CartPole-v1: one step from the same state agrees to ``1e-6 * (1 + |value|)``
+    in every component.
 
     Args:
-        sutton_barto_reward: Whether the reward is -1 for the step that ends the episode and 0 for every other,
-            instead of 1 for every step.
+        sutton_barto_reward: Whether the reward is -1 for the step that ends the episode and 0 for every
+            other, instead of 1 for every step.
     """
 
     max_episode_steps: ClassVar[int | None] = 500
@@ -65,7 +65,9 @@ class CartPole(CompiledEnv):
         """Returns Gymnasium's physics with ``overrides``."""
         return with_overrides(CartPoleParams(), overrides, "advdl/CartPole-v1")
 
-    def initial(self, rng: tf.Tensor, params: CartPoleParams | None = None, *, batch_size: int = 1) -> tf.Tensor:
+    def initial(
+        self, rng: tf.Tensor, params: CartPoleParams | None = None, *, batch_size: int = 1
+    ) -> tf.Tensor:
         """Draws every component from [-0.05, 0.05)."""
         del params
         return uniform([batch_size, 4], rng, -0.05, 0.05)
@@ -73,7 +75,7 @@ class CartPole(CompiledEnv):
     def transition(
         self, state: tf.Tensor, action: tf.Tensor, rng: tf.Tensor, params: CartPoleParams | None = None
     ) -> tf.Tensor:
-        """Integrates the equations of https://coneural.org/florian/papers/05_cart_pole.pdf by one Euler step."""
+        """Integrates https://coneural.org/florian/papers/05_cart_pole.pdf by one Euler step."""
         del rng
         p = params or self.default_params
         x, x_dot, theta, theta_dot = tf.unstack(state, axis=-1)
@@ -85,10 +87,17 @@ class CartPole(CompiledEnv):
             p.length * (4.0 / 3.0 - p.masspole * tf.square(cos) / total_mass)
         )
         x_acc = push - p.masspole * p.length * theta_acc * cos / total_mass
-        following = (x + p.tau * x_dot, x_dot + p.tau * x_acc, theta + p.tau * theta_dot, theta_dot + p.tau * theta_acc)
+        following = (
+            x + p.tau * x_dot,
+            x_dot + p.tau * x_acc,
+            theta + p.tau * theta_dot,
+            theta_dot + p.tau * theta_acc,
+        )
         return tf.stack(following, axis=-1)
 
-    def observation(self, state: tf.Tensor, rng: tf.Tensor, params: CartPoleParams | None = None) -> tf.Tensor:
+    def observation(
+        self, state: tf.Tensor, rng: tf.Tensor, params: CartPoleParams | None = None
+    ) -> tf.Tensor:
         """The state itself."""
         del rng, params
         return state

@@ -18,4 +18,6 @@ def uniform(shape: Sequence[int | tf.Tensor], seed: tf.Tensor, low: float, high:
         high: The upper end.
     """
     bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
-    return low + (high - low) * (tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24)
+    return low + (high - low) * (
+        tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
+    )

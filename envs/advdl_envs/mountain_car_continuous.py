@@ -4,11 +4,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from advdl_envs.draw import uniform
-from advdl_envs.params import with_overrides
 from gymnasium import spaces
 
 from advdl.rl.functional import CompiledEnv
+from advdl_envs.draw import uniform
+from advdl_envs.params import with_overrides
 
 
 class MountainCarContinuousParams(NamedTuple):
@@ -40,9 +40,9 @@ class MountainCarContinuousParams(NamedTuple):
 class MountainCarContinuous(CompiledEnv):
     """MountainCar with a push of any strength, which costs energy; Moore, 1990.
 
-    The action is float32 [batch, 1]. The state is a float32 tensor [batch, 2]: position, velocity; the observation is the
-    state. Equals Gymnasium's MountainCarContinuous-v0: one step from the same state agrees to ``1e-6 * (1 + |value|)``
-    in every component.
+    The action is float32 [batch, 1]. The state is a float32 tensor [batch, 2]: position, velocity; the
+    observation is the state. Equals Gymnasium's MountainCarContinuous-v0: one step from the same state agrees
+    to ``1e-6 * (1 + |value|)`` in every component.
 
     Args:
         goal_velocity: How fast the car must be at the goal.
@@ -74,14 +74,20 @@ class MountainCarContinuous(CompiledEnv):
         return tf.concat([position, tf.zeros_like(position)], axis=-1)
 
     def transition(
-        self, state: tf.Tensor, action: tf.Tensor, rng: tf.Tensor, params: MountainCarContinuousParams | None = None
+        self,
+        state: tf.Tensor,
+        action: tf.Tensor,
+        rng: tf.Tensor,
+        params: MountainCarContinuousParams | None = None,
     ) -> tf.Tensor:
         """Moves the car by one step; the left wall stops it."""
         del rng
         p = params or self.default_params
         position, velocity = tf.unstack(state, axis=-1)
         push = tf.clip_by_value(action[:, 0], p.min_action, p.max_action) * p.power
-        velocity = tf.clip_by_value(velocity + push - tf.cos(3.0 * position) * p.gravity, -p.max_speed, p.max_speed)
+        velocity = tf.clip_by_value(
+            velocity + push - tf.cos(3.0 * position) * p.gravity, -p.max_speed, p.max_speed
+        )
         position = tf.clip_by_value(position + velocity, p.min_position, p.max_position)
         velocity = tf.where((position <= p.min_position) & (velocity < 0.0), 0.0, velocity)
         return tf.stack((position, velocity), axis=-1)

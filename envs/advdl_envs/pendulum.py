@@ -5,11 +5,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from advdl_envs.draw import uniform
-from advdl_envs.params import with_overrides
 from gymnasium import spaces
 
 from advdl.rl.functional import CompiledEnv
+from advdl_envs.draw import uniform
+from advdl_envs.params import with_overrides
 
 
 class PendulumParams(NamedTuple):
@@ -35,9 +35,10 @@ class PendulumParams(NamedTuple):
 class Pendulum(CompiledEnv):
     """A pendulum is swung up and held by a torque.
 
-    The action is float32 [batch, 1]. The state is a float32 tensor [batch, 2]: the angle from upright, not normalised, and the
-    angular velocity. Equals Gymnasium's Pendulum-v1: one step from the same state agrees to ``1e-5 * (1 + |value|)``
-    in every component (the angle winds up to 80 rad, where a float32 is 4e-6 wide). No episode terminates.
+    The action is float32 [batch, 1]. The state is a float32 tensor [batch, 2]: the angle from upright, not
+    normalised, and the angular velocity. Equals Gymnasium's Pendulum-v1: one step from the same state agrees
+    to ``1e-5 * (1 + |value|)`` in every component (the angle winds up to 80 rad, where a float32 is 4e-6
+    wide). No episode terminates.
 
     Args:
         g: Gravity, in m/s2.
@@ -58,7 +59,9 @@ class Pendulum(CompiledEnv):
         """Returns Gymnasium's physics with ``overrides``."""
         return with_overrides(PendulumParams(g=self._g), overrides, "advdl/Pendulum-v1")
 
-    def initial(self, rng: tf.Tensor, params: PendulumParams | None = None, *, batch_size: int = 1) -> tf.Tensor:
+    def initial(
+        self, rng: tf.Tensor, params: PendulumParams | None = None, *, batch_size: int = 1
+    ) -> tf.Tensor:
         """Draws the angle from [-pi, pi) and the angular velocity from [-1, 1)."""
         del params
         drawn = uniform([batch_size, 2], rng, -1.0, 1.0)
@@ -76,7 +79,9 @@ class Pendulum(CompiledEnv):
         speed = tf.clip_by_value(speed + acceleration * p.dt, -p.max_speed, p.max_speed)
         return tf.stack((angle + speed * p.dt, speed), axis=-1)
 
-    def observation(self, state: tf.Tensor, rng: tf.Tensor, params: PendulumParams | None = None) -> tf.Tensor:
+    def observation(
+        self, state: tf.Tensor, rng: tf.Tensor, params: PendulumParams | None = None
+    ) -> tf.Tensor:
         """Cosine and sine of the angle, and the angular velocity."""
         del rng, params
         angle, speed = tf.unstack(state, axis=-1)
@@ -90,7 +95,7 @@ class Pendulum(CompiledEnv):
         rng: tf.Tensor,
         params: PendulumParams | None = None,
     ) -> tf.Tensor:
-        """Minus the cost of the angle, the speed and the torque before the step; the angle within [-pi, pi]."""
+        """Minus the cost of the angle (within [-pi, pi]), the speed and the torque before the step."""
         del next_state, rng
         p = params or self.default_params
         angle, speed = tf.unstack(state, axis=-1)

@@ -6,7 +6,7 @@ from advdl.plugin import Component, hookimpl
 
 
 def _twin(env_id: str, target: str, summary: str, observation: str, action: str) -> Component:
-    """A compiled env that equals Gymnasium's ``env_id``; its spaces are stated so that listing imports nothing."""
+    """A compiled env that equals Gymnasium's; its spaces are stated so that listing imports nothing."""
     details = {"twin": env_id, "observation": observation, "action": action}
     return Component("env", f"advdl/{env_id}", f"advdl_envs.{target}", summary, details=details)
 
@@ -14,7 +14,9 @@ def _twin(env_id: str, target: str, summary: str, observation: str, action: str)
 COMPONENTS = (
     _twin("CartPole-v1", "cartpole:CartPole", "balance a pole on a cart", "Box(4)", "Discrete(2)"),
     _twin("Acrobot-v1", "acrobot:Acrobot", "swing two links up", "Box(6)", "Discrete(3)"),
-    _twin("MountainCar-v0", "mountain_car:MountainCar", "swing a weak car up a hill", "Box(2)", "Discrete(3)"),
+    _twin(
+        "MountainCar-v0", "mountain_car:MountainCar", "swing a weak car up a hill", "Box(2)", "Discrete(3)"
+    ),
     _twin(
         "MountainCarContinuous-v0",
         "mountain_car_continuous:MountainCarContinuous",

@@ -1,23 +1,22 @@
 """Registers the envs with Gymnasium.
 
-Gymnasium 1.x no longer reads its ``gymnasium.envs`` entry points: an env package registers its envs when it is
-imported, and ``gymnasium.make("package:Env-v0")`` imports it. This package is also imported by the plugin host, which must
-not import Gymnasium (and NumPy with it); so the registration waits until somebody imports Gymnasium.
+Gymnasium 1.x no longer reads its ``gymnasium.envs`` entry points: an env package registers its envs when it
+is imported, and ``gymnasium.make("package:Env-v0")`` imports it. This package is also imported by the plugin
+host, which must not import Gymnasium (and NumPy with it); so the registration waits until somebody imports
+Gymnasium.
 """
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 
 def register() -> None:
-    """Registers every env that Gymnasium does not know yet; imports no TensorFlow. Entry point ``gymnasium.envs``."""
-    from advdl_envs.plugin import COMPONENTS
-
+    """Registers every env that Gymnasium does not know yet; imports no TensorFlow."""
     from advdl.rl.env_names import register_component
+    from advdl_envs.plugin import COMPONENTS
 
     for component in COMPONENTS:
         register_component(component)
@@ -39,18 +38,18 @@ class _AfterGymnasium(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != "gymnasium":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        others = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in others if spec is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _ThenRegister(spec.loader)
+            spec.loader = _ThenRegister(spec.loader, self)
         return spec
 
 
 class _ThenRegister(importlib.abc.Loader):
-    """Loads with another loader, then registers the envs."""
+    """Loads with another loader, then registers the envs and takes the finder away."""
 
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self._loader = loader
+    def __init__(self, loader: importlib.abc.Loader, finder: _AfterGymnasium) -> None:
+        self._loader, self._finder = loader, finder
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -60,4 +59,5 @@ class _ThenRegister(importlib.abc.Loader):
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
+        sys.meta_path.remove(self._finder)
         register()

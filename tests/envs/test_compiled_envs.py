@@ -4,11 +4,11 @@ import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
-from advdl_envs.plugin import COMPONENTS
 
 from advdl.errors import UsageError
 from advdl.plugin import Component
 from advdl.testing.env import check_env
+from advdl_envs.plugin import COMPONENTS
 
 every_env = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
 

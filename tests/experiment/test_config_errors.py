@@ -122,6 +122,16 @@ def test_config_files_that_cannot_be_read(toy_host: PluginHost, tmp_path: Path, 
         resolve_experiment(toy_host, command_line={}, sets=[], config_file=path, environ={}, folder=tmp_path)
 
 
+def test_what_is_wrong_without_components_is_said_before_they_are_imported(resolve: Resolve) -> None:
+    called: list[str] = []
+    for sets in (["seed"], ["sede=1"], ["agent=dqm"]):
+        with pytest.raises(UsageError):
+            resolve(*sets, before_import=lambda: called.append("x"))
+    assert called == []
+    resolve(before_import=lambda: called.append("x"))
+    assert called == ["x"]
+
+
 class TestRecipes:
     COMPONENT = Component("agent", "x", "a:B", recipes="toy_recipes")
 
@@ -211,7 +221,7 @@ class TestExperiment:
         text = resolve().to_toml()
         assert change(text) != text
         path.write_text(change(text))
-        with pytest.raises(CorruptError, match="experiment.toml") as caught:
+        with pytest.raises(CorruptError, match=r"experiment\.toml") as caught:
             read_experiment(toy_host, path)
         assert sentence in caught.value.message
         assert caught.value.exit_code == 3

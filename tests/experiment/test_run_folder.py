@@ -97,7 +97,7 @@ class TestStatus:
     def test_damaged(self, make: Make, content: bytes) -> None:
         run = make()
         (run.path / "run.json").write_bytes(content)
-        with pytest.raises(CorruptError, match="run.json"):
+        with pytest.raises(CorruptError, match=r"run\.json"):
             run.record()
 
     def test_a_later_format(self, make: Make) -> None:
@@ -200,7 +200,7 @@ class TestJournals:
     def test_a_full_disk(self, make: Make) -> None:
         run = make()
         (run.path / "metrics.jsonl").symlink_to("/dev/full")
-        with pytest.raises(RunError, match="metrics.jsonl cannot be written: No space left"):
+        with pytest.raises(RunError, match=r"metrics\.jsonl cannot be written: No space left"):
             run.append_metrics(1, {})
 
     def test_evaluations(self, make: Make) -> None:
@@ -238,7 +238,7 @@ class TestOpen:
         with pytest.raises(UsageError, match="begins the ids of 2 runs") as caught:
             RunFolder.open(first.id[:4], root)
         assert first.id in caught.value.hint
-        with pytest.raises(UsageError, match="is not the folder of a run: it has no run.json") as caught:
+        with pytest.raises(UsageError, match=r"it has no run\.json") as caught:
             RunFolder.open(tmp_path, root)
         assert "advdl runs list" in caught.value.hint
         with pytest.raises(UsageError, match="there is no run 'nothing'") as caught:

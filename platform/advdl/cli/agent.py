@@ -1,6 +1,7 @@
 """``advdl agent``: train, evaluate and watch agents."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +43,9 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as agent.gamma=0.98; repeatable."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.", show_default=False)] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and where they come from; train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the settings and where they come from; train nothing.")
+    ] = False,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -66,7 +69,7 @@ def train(
         experiment.get("env.id"),
         experiment.get("agent.name"),
         experiment,
-        context.find_root().meta.get("advdl.command", []),
+        ["advdl", *sys.argv[1:]],
         plugins={record.distribution: record.version for record in host.plugins},
     )
     _train(experiment, folder, host, quiet=quiet, as_json=as_json)
@@ -133,7 +136,11 @@ def watch(
 def _resolve(host: Any, given: dict[str, Any], sets: list[str], config: Path | None) -> "Experiment":
     from advdl.experiment.config import resolve_experiment
     from advdl.rl.env_names import resolve_env_id
+    from advdl.training.backend import start_tensorflow
 
+    if given["env"] is not None:
+        resolve_env_id(given["env"], host)  # a misspelt env is refused at once, not after TensorFlow's import
+    start_tensorflow()
     return resolve_experiment(
         host,
         command_line={key: value for key, value in given.items() if value is not None},

@@ -76,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_is_gone()
     except (KeyboardInterrupt, SystemExit) as signal:
+        if isinstance(signal.__context__, BrokenPipeError):  # typer has seen it first
+            return _reader_is_gone()
         return _code_of(signal)
     except Exception as error:
         return report(error, debug=debug)

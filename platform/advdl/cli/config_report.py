@@ -13,6 +13,7 @@ from advdl.experiment.schema import FAMILIES, TRACKERS, General
 from advdl.experiment.toml import format_value
 from advdl.plugin.component import KINDS
 from advdl.plugin.options import Option
+from advdl.training.backend import start_tensorflow
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -110,7 +111,11 @@ def _component_keys() -> list[dict[str, Any]]:
 
 def _component(host: "PluginHost", section: str, name: str) -> list[dict[str, Any]]:
     prefix = f"{TRACKERS}.{name}" if section == TRACKERS else section
-    return [_entry(f"{prefix}.{option.name}", option) for option in host.options(_kind(section), name)]
+    kind = _kind(section)
+    host.get(kind, name)
+    if kind != "tracker":
+        start_tensorflow()  # its start-up chatter is no part of the answer
+    return [_entry(f"{prefix}.{option.name}", option) for option in host.options(kind, name)]
 
 
 def _kind(section: str) -> str:

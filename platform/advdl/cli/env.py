@@ -11,15 +11,22 @@ from advdl.errors import ExitCode
 app = typer.Typer(help="List, describe and check envs.", rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="An env, such as CartPole or package:Env-v0.", show_default=False)]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="An env, such as CartPole or package:Env-v0.", show_default=False)
+]
 
 
 @app.command("list")
 def list_envs(
     context: typer.Context,
-    compiled: Annotated[bool, typer.Option("--compiled", help="Only envs that have a compiled twin.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Only envs that have a compiled twin.")
+    ] = False,
     text: Annotated[
-        str, typer.Option("--filter", metavar="TEXT", help="Only envs whose id contains this.", show_default=False)
+        str,
+        typer.Option(
+            "--filter", metavar="TEXT", help="Only envs whose id contains this.", show_default=False
+        ),
     ] = "",
     as_json: Json = False,
 ) -> None:
@@ -51,7 +58,7 @@ def info(context: typer.Context, env_id: Id, as_json: Json = False) -> None:
 
 @app.command()
 def check(context: typer.Context, env_id: Id, as_json: Json = False) -> int:
-    """Check an env against Gymnasium's rules, and its compiled twin against it; exits 4 when one is broken."""
+    """Check an env against Gymnasium's rules and its compiled twin against it; exits 4 if one is broken."""
     from advdl.cli.env_report import check_data, check_text
 
     data = check_data(plugin_host(context), env_id)

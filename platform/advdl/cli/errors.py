@@ -42,7 +42,8 @@ def _usage(error: Any) -> tuple[str, str]:
     command = re.fullmatch(r"No such command '(.*)'\..*", str(error.message), re.DOTALL)
     if command and context is not None:
         return _unknown_command(command[1], context, see)
-    message = _one_line(error.format_message()).rstrip(".")
+    message = _one_line(error.format_message()).rstrip(".").replace("argument(s)", "arguments")
+    message = re.sub(r"Input should be ([^,]*).*", r"it must be \1", message)
     return message[:1].lower() + message[1:], see
 
 

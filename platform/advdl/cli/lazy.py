@@ -51,7 +51,6 @@ class LazyGroup(TyperGroup):
         self._nouns = {noun.name: noun for noun in NOUNS}
         self._listing = False
         self._of_plugins: TyperGroup | None = None
-        self._state = State()
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Returns every command's name, the plugins' last."""
@@ -83,14 +82,18 @@ class LazyGroup(TyperGroup):
     def _plugin_command(self, ctx: Any, name: str) -> Any:
         found = self._plugin_group(ctx).commands.get(name)
         if found is None and not self._listing:
-            self._state.host().require_command(name)
+            self._host.require_command(name)
         return found
 
     def _plugin_group(self, ctx: Any) -> TyperGroup:
+        """Loads the plugins' commands; never strictly, for a broken plugin must not break the help."""
+        from advdl.plugin.host import PluginHost
+
         if self._of_plugins is None:
-            self._state = ctx.obj if isinstance(ctx.obj, State) else State()
+            state = ctx.obj if isinstance(ctx.obj, State) else State()
             app = typer.Typer()
-            self._state.host().add_commands(app, reserved=self._nouns)
+            self._host = PluginHost.from_environment(no_plugin=state.no_plugin, strict=False)
+            self._host.add_commands(app, reserved=self._nouns)
             self._of_plugins = get_group(app)
         return self._of_plugins
 

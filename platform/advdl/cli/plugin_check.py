@@ -50,6 +50,7 @@ def _result(host: PluginHost, component: Component) -> dict[str, Any]:
         status, why = "skipped", install_line(component)
     else:
         try:
+            host.get(component.kind, component.name)
             _silence(component)
             _check_of(component)(_subject(host, component))
         except AdvdlError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from advdl.cli.output import emit
+from advdl.cli.output import emit, warn
 from advdl.cli.state import plugin_host
 from advdl.errors import UsageError, unknown_name
 
@@ -45,6 +45,9 @@ def list_runs(
     data = list_data(select(find_runs(root), env=env, agent=agent, status=status))
     if not data:
         typer.echo(f"no such runs in {root}", err=True)
+    for run in data:
+        if run["problem"]:
+            warn(run["problem"])
     emit(data, json=as_json, table=lambda: list_table(data))
 
 
@@ -80,18 +83,18 @@ def resume(
         int | None,
         typer.Option(min=1, help="Train up to this many steps instead of as planned.", show_default=False),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> int:
     """Go on with a run from its last checkpoint, exactly as if it had never stopped."""
     from advdl.cli.progress import Progress
     from advdl.cli.runs_report import show_data, show_text
+    from advdl.experiment.runner import resume as resume_run
 
     folder = _open(run, runs_dir)
     record = folder.record()
-    from advdl.experiment.runner import resume as resume_run
-
-    with Progress(steps or record.steps, start=record.step) as console:
+    with Progress(steps or record.steps, start=record.step, quiet=quiet) as console:
         code = resume_run(folder.path, steps=steps, host=plugin_host(context), console=console)
     data = show_data(folder)
     emit(data, json=as_json, table=lambda: show_text(data))

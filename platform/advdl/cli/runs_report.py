@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime
+import shlex
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -44,11 +46,9 @@ def list_data(runs: Iterable[FoundRun]) -> list[dict[str, Any]]:
 
 
 def list_table(data: Sequence[Mapping[str, Any]]) -> str:
-    """Lays the listing out in 80 columns."""
+    """Lays the listing out in 80 columns, so that ids stay whole."""
     rows = [
-        [run["id"], run["env"], run["agent"], run["status"], run["step"], run["return"]]
-        if run["env"] is not None
-        else [run["id"], run["problem"], None, run["status"], None, None]
+        [run["id"], _narrow(run["env"]), run["agent"], run["status"], run["step"], run["return"]]
         for run in data
     ]
     styles = [_STYLES.get(run["status"], "") for run in data]
@@ -61,16 +61,15 @@ def show_data(folder: RunFolder) -> dict[str, Any]:
     Raises:
         CorruptError: A file of it is damaged.
     """
-    record = folder.record()
-    path = str(folder.path)
+    record, status = folder.record(), folder.status()
     return {
-        "folder": path,
+        "folder": str(folder.path),
         **dataclasses.asdict(record),
-        "status": folder.status(),
+        "status": status,
         "evaluation": folder.last_evaluation(),
         "checkpoints": sorted(entry.name for entry in folder.checkpoints.glob("step-*")),
         "experiment": folder.config(),
-        "next": [f"advdl agent {verb} {path}" for verb in ("eval", "watch")] + [f"advdl runs resume {path}"],
+        "next": _next_commands(folder, status),
     }
 
 
@@ -144,6 +143,10 @@ def _listed(run: FoundRun) -> dict[str, Any]:
     }
 
 
+def _narrow(name: str | None) -> str | None:
+    return None if name is None else "\n".join(textwrap.wrap(name, 14))
+
+
 def _compared(folder: RunFolder) -> dict[str, Any]:
     evaluation = folder.last_evaluation()
     figures = None if evaluation is None else {key: evaluation.get(key) for key in _FIGURES}
@@ -162,6 +165,17 @@ def _figures(evaluation: Mapping[str, Any] | None) -> list[Any]:
 def _interval(evaluation: Mapping[str, Any]) -> str | None:
     low, high = evaluation.get("return/low"), evaluation.get("return/high")
     return None if low is None or high is None else f"{low:.6g} to {high:.6g}"
+
+
+def _next_commands(folder: RunFolder, status: str) -> list[str]:
+    path = shlex.quote(str(folder.path))
+    longer = " --steps STEPS" if status == "done" else ""
+    return [
+        f"advdl agent eval {path}",
+        f"advdl agent watch {path}",
+        f"advdl runs resume {path}{longer}",
+        f"advdl tensorboard {path}",
+    ]
 
 
 def _evaluation_line(evaluation: Mapping[str, Any] | None) -> str | None:

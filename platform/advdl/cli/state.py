@@ -22,11 +22,15 @@ class State:
     _host: "PluginHost | None" = field(default=None, repr=False)
 
     def host(self) -> "PluginHost":
-        """Loads the plugins, once."""
+        """Loads the plugins, once, and warns of those that failed."""
+        from advdl.cli.output import warn
         from advdl.plugin.host import PluginHost
 
         if self._host is None:
             self._host = PluginHost.from_environment(no_plugin=self.no_plugin)
+            for record in self._host.plugins:
+                if record.status == "failed":
+                    warn(f"plugin {record.name!r} is left out: {record.error}")
         return self._host
 
 
@@ -39,7 +43,7 @@ def state_of(context: "typer.Context") -> State:
 
 
 def plugin_host(context: "typer.Context") -> "PluginHost":
-    """Returns the plugins, ``--no-plugin`` applied.
+    """Returns the plugins, ``--no-plugin`` applied; warns of those that failed.
 
     Example:
         ``def list_envs(context: typer.Context) -> None: host = plugin_host(context)``

@@ -111,6 +111,7 @@ def resolve_experiment(
     folder: Path,
     family: str = "agent",
     canonical_env: Callable[[str], str] | None = None,
+    before_import: Callable[[], None] | None = None,
 ) -> Experiment:
     """Merges the layers and validates the result.
 
@@ -128,6 +129,8 @@ def resolve_experiment(
         family: The kind of experiment.
         canonical_env: Turns what a user wrote into an env's id (``CartPole`` into ``CartPole-v1``), or raises
             UsageError.
+        before_import: Called once, before the first component's code is imported and after what is wrong
+            without it has been found: starts TensorFlow in the way that a run needs.
 
     Raises:
         UsageError: Something is not a setting, or cannot have the value that it was given.
@@ -144,6 +147,8 @@ def resolve_experiment(
     user = _merge(layers, kind)
     env = _env_leaf(user, canonical_env)
     layers.insert(0, prepare(_recipe_layer(host, user, str(env.value), kind), kind))
+    if before_import is not None:
+        before_import()
     tree = _merge([defaults(host, _merge(layers, kind), kind), *layers], kind)
     tree["env"] = {**tree.get("env", {}), "id": env}
     return _experiment(host, fill_overrides(host, tree, kind), kind)

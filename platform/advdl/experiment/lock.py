@@ -20,7 +20,7 @@ class _Held:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        0 and os.register_at_fork(after_in_child=partial(_close_if_alive, weakref.ref(self)))
+        os.register_at_fork(after_in_child=partial(_close_if_alive, weakref.ref(self)))
 
     def close(self) -> None:
         """Releases the lock in this process."""

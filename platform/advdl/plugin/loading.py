@@ -138,7 +138,10 @@ class Loader:
                 record.note(problem)
 
     def _register(self, name: str, plugin: object) -> None:
-        self._manager.register(plugin, name)
+        try:
+            self._manager.register(plugin, name)
+        except pluggy.PluginValidationError as error:
+            raise TypeError("; ".join(str(error).splitlines()[1:])) from error
         for caller in self._manager.get_hookcallers(plugin) or ():
             if not caller.has_spec():
                 guess = nearest(caller.name, _HOOKS)

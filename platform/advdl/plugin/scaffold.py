@@ -30,7 +30,7 @@ _SUMMARIES: Mapping[str, str] = {
 
 _USAGE: Mapping[str, str] = {
     "agent": "advdl agent train --env CartPole --agent {component}",
-    "backbone": "advdl agent train --env CartPole --set agent.backbone.name={component}",
+    "backbone": "advdl agent train --env CartPole --backbone {component}",
     "command": "advdl {component} hello",
     "env": "advdl agent train --env {component}",
     "loss": "advdl agent train --env CartPole --set agent.loss.name={component}",
@@ -121,7 +121,7 @@ def _words(name: str, kind: str) -> dict[str, str]:
         "an_kind": f"{'An' if kind[0] in 'aeiou' else 'A'} {kind}",
         "file": kind,
         "summary": _SUMMARIES[kind],
-        "details": ', details={"max_episode_steps": "50"}' if kind == "env" else "",
+        "details": '\n            details={"max_episode_steps": "50"},' if kind == "env" else "",
         "usage_command": usage,
         "usage": f"Use it: `{usage}`" if usage else "Use it in a backbone of yours.",
     }

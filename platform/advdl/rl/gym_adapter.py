@@ -48,7 +48,9 @@ class CompiledGymEnv(gymnasium.Env[Any, Any]):
         if not twin:
             self.metadata = {"render_modes": []}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Begins an episode; the same seed gives the same one."""
         super().reset(seed=seed)
         _refuse(options)
@@ -79,14 +81,16 @@ class CompiledGymEnv(gymnasium.Env[Any, Any]):
 class CompiledVectorEnv(VectorEnv[Any, Any, Any]):
     """Copies of a compiled env behind ``gymnasium.vector.VectorEnv``; one compiled call steps them all.
 
-    Autoreset is Gymnasium's: ``NEXT_STEP`` (the default, as in ``gymnasium.make_vec``) begins a new episode in the step
-    after the one that ended it and ignores that step's action; ``SAME_STEP`` begins it at once and gives the last
-    observation as ``info["final_obs"]``; ``DISABLED`` leaves it to ``reset(options={"reset_mask": ...})``.
+    Autoreset is Gymnasium's: ``NEXT_STEP`` (the default, as in ``gymnasium.make_vec``) begins a new episode
+    in the step after the one that ended it and ignores that step's action; ``SAME_STEP`` begins it at once
+    and gives the last observation as ``info["final_obs"]``; ``DISABLED`` leaves it to
+    ``reset(options={"reset_mask": ...})``.
 
     Args:
         env: The env, or ``"module:Class"``.
         num_envs: Copies.
-        max_episode_steps: Steps after which an episode is truncated; None for the env's own limit, 0 for never.
+        max_episode_steps: Steps after which an episode is truncated; None for the env's own limit, 0 for
+            never.
         autoreset_mode: When a new episode begins.
         params: Physics to change, by name; each a number or one number a copy.
         twin: Not used: a vector env draws nothing.
@@ -126,7 +130,7 @@ class CompiledVectorEnv(VectorEnv[Any, Any, Any]):
         self._done = np.zeros(num_envs, np.bool_)
         self._state: Any = None
 
-    def reset(  # type: ignore[override]  # as SyncVectorEnv, whose reset_mask it also takes
+    def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Begins episodes: in every copy, or where ``options["reset_mask"]`` (bool, [num_envs]) is true."""
@@ -137,7 +141,9 @@ class CompiledVectorEnv(VectorEnv[Any, Any, Any]):
             mask = np.ones(self.num_envs, np.bool_)
             self._state, observation = self._programs.reset(_draw_seed(self.np_random))
         else:
-            self._state, observation = self._programs.reset_where(mask, self._state, _draw_seed(self.np_random))
+            self._state, observation = self._programs.reset_where(
+                mask, self._state, _draw_seed(self.np_random)
+            )
         self._lengths[mask] = 0
         self._done[mask] = False
         return observation.numpy(), {}
@@ -163,7 +169,9 @@ class CompiledVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _begin(self, mask: NDArray[np.bool_]) -> NDArray[Any]:
         """Begins episodes where the mask is true; returns every copy's observation."""
-        self._state, observation = self._programs.reset_where(mask, self._state, _draw_seed(self.np_random))
+        self._state, observation = self._programs.reset_where(
+            tf.constant(mask), self._state, _draw_seed(self.np_random)
+        )
         self._lengths[mask] = 0
         fresh: NDArray[Any] = observation.numpy()
         return fresh
@@ -182,14 +190,19 @@ class CompiledVectorEnv(VectorEnv[Any, Any, Any]):
 
 
 class _Programs:
-    """The env's functions for ``batch_size`` copies, each compiled once."""
+    """The env's functions for ``batch_size`` copies; only the step is worth compiling with XLA."""
 
     def __init__(self, env: CompiledEnv, batch_size: int, params: Mapping[str, Any]) -> None:
         self._env, self._batch_size = env, batch_size
         self._params = env.get_default_params(**params)
-        self.reset = tf.function(self._reset, jit_compile=True)
-        self.reset_where = tf.function(self._reset_where, jit_compile=True)
-        self.step = tf.function(self._step, jit_compile=True)
+        seed = tf.TensorSpec([2], tf.int32)
+        self.reset = tf.function(self._reset).get_concrete_function(seed)
+        state = self.reset.structured_outputs[0]
+        mask = tf.TensorSpec([batch_size], tf.bool)
+        self.reset_where = tf.function(self._reset_where).get_concrete_function(mask, state, seed)
+        space = env.action_space
+        action = tf.TensorSpec([batch_size, *(space.shape or ())], _action_dtype(space))
+        self.step = tf.function(self._step, jit_compile=True).get_concrete_function(state, action, seed)
 
     def _reset(self, seed: tf.Tensor) -> tuple[Any, tf.Tensor]:
         state = self._env.initial(seed, self._params, batch_size=self._batch_size)
@@ -203,7 +216,9 @@ class _Programs:
         chosen = tf.nest.map_structure(choose, fresh, state)
         return chosen, self._env.observation(chosen, seed, self._params)
 
-    def _step(self, state: Any, action: tf.Tensor, seed: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _step(
+        self, state: Any, action: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[Any, tf.Tensor, tf.Tensor, tf.Tensor]:
         following = self._env.transition(state, action, seed, self._params)
         return (
             following,
@@ -246,17 +261,22 @@ def _instance(env: CompiledEnv | str, options: Mapping[str, Any]) -> CompiledEnv
     return instance
 
 
-def _batched(actions: Any, space: gymnasium.Space[Any]) -> NDArray[Any]:
-    """A batch of actions in the space's dtype; an integer one as int32, which every env takes."""
-    dtype = np.int32 if np.issubdtype(space.dtype, np.integer) else space.dtype
-    return np.asarray(actions).astype(dtype, casting="same_kind")
+def _action_dtype(space: gymnasium.Space[Any]) -> Any:
+    """The space's dtype; int32 for an integer one, which every env takes."""
+    return np.dtype(np.int32) if np.issubdtype(space.dtype, np.integer) else space.dtype
 
 
-def _draw_seed(generator: np.random.Generator) -> NDArray[np.int32]:
+def _batched(actions: Any, space: gymnasium.Space[Any]) -> tf.Tensor:
+    return tf.constant(np.asarray(actions).astype(_action_dtype(space), casting="same_kind"))
+
+
+def _draw_seed(generator: np.random.Generator) -> tf.Tensor:
     """Draws a stateless seed: numpy's generator is what Gymnasium seeds and compares."""
-    return generator.integers(0, 2**31 - 1, 2, dtype=np.int32)
+    return tf.constant(generator.integers(0, 2**31 - 1, 2, dtype=np.int32))
 
 
 def _refuse(options: Mapping[str, Any] | None) -> None:
     if options:
-        raise UsageError(f"reset() of a compiled env takes no option {next(iter(options))!r}", hint="set params instead")
+        raise UsageError(
+            f"reset() of a compiled env takes no option {next(iter(options))!r}", hint="set params instead"
+        )

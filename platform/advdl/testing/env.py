@@ -16,28 +16,37 @@ from advdl.testing.contract import ContractError
 _COPIES = 8
 _STEPS = 32
 _SEED = (7, 11)
+_SEEN = ("observation", "reward", "terminal")
 
 
 def check_env(env: CompiledEnv | Factory | Component) -> None:
     """Checks a compiled env against ``CompiledEnv``'s contract, on a random rollout of a few hundred steps.
 
     Args:
-        env: An instance, what makes one without arguments (such as the class), or the component that offers it.
+        env: An instance, what makes one without arguments (such as the class), or the component that offers
+            it.
 
     Raises:
         ContractError: Names the first clause that is broken and what was found.
     """
     instance = _instance(env)
+    _check_spaces(instance)
     check = _Check(instance)
-    check.spaces()
     check.start()
+    check.shapes()
+    check.params()
     rollout = check.compiles()
-    check.shapes(rollout)
-    check.observations_are_in_the_space(rollout)
+    check.values(rollout)
     check.deterministic(rollout)
     check.same_without_xla()
     check.elements_are_independent()
-    check.params()
+
+
+def _check_spaces(env: CompiledEnv) -> None:
+    for name in ("observation_space", "action_space"):
+        space = getattr(env, name, None)
+        if not isinstance(space, gymnasium.Space):
+            raise ContractError(type(env).__name__, f"{name} is a Gymnasium space", f"it is {space!r}")
 
 
 class _Check:
@@ -46,14 +55,8 @@ class _Check:
     def __init__(self, env: CompiledEnv) -> None:
         self._env, self._name = env, type(env).__name__
         self._actions = _random_actions(env, (_STEPS, _COPIES))
-        self._rollout = tf.function(self._play, jit_compile=True)
         self._step = tf.function(self._one_step, jit_compile=True)
-
-    def spaces(self) -> None:
-        for name in ("observation_space", "action_space"):
-            space = getattr(self._env, name, None)
-            clause = f"{name} is a Gymnasium space"
-            self._require(isinstance(space, gymnasium.Space), clause, f"it is {space!r}")
+        self._fresh = tf.function(lambda seed: env.initial(seed, None, batch_size=_COPIES), jit_compile=True)
 
     def start(self) -> None:
         clause = "initial(rng, params, batch_size=n) returns a nest of tensors [n, ...]"
@@ -68,33 +71,36 @@ class _Check:
 
     def compiles(self) -> dict[str, NDArray[Any]]:
         clause = "every function can be traced and compiled with XLA"
-        return self._attempt(clause, self._play_all)
+        rollout: dict[str, NDArray[Any]] = self._attempt(clause, self._play)
+        return rollout
 
-    def shapes(self, rollout: dict[str, NDArray[Any]]) -> None:
+    def shapes(self) -> None:
+        state, action = self._start(), tf.constant(self._actions[0])
+        clause = "transition, observation, reward and terminal work on a batch"
+        following, *seen = self._attempt(clause, lambda: self._one_step(state, action, None, _seed(0)))
+        before, after = (
+            tf.nest.map_structure(lambda v: (tuple(v.shape), v.dtype), s) for s in (state, following)
+        )
+        clause = "transition keeps the state's structure, shapes and dtypes"
+        self._require(before == after, clause, f"{before} became {after}")
         space = self._env.observation_space
-        expected = {
-            "observation": (space.shape, space.dtype),
-            "reward": ((), np.dtype(np.float32)),
-            "terminal": ((), np.dtype(np.bool_)),
-        }
-        for name, (shape, dtype) in expected.items():
-            found = rollout[name]
-            clause = f"{name} is {dtype} of shape [batch{''.join(f', {size}' for size in shape or ())}]"
-            fits = found.shape == (_STEPS, _COPIES, *(shape or ())) and found.dtype == dtype
-            self._require(fits, clause, f"it is {found.dtype} of shape {list(found.shape[1:])}")
-        self._require(bool(np.isfinite(rollout["reward"]).all()), "rewards are finite", "one is not")
-        self._keeps_its_state()
+        expected = ((space.shape or (), space.dtype), ((), np.float32), ((), np.bool_))
+        for name, value, (shape, dtype) in zip(_SEEN, map(np.asarray, seen), expected, strict=True):
+            clause = f"{name} is {np.dtype(dtype)} of shape {['batch', *shape]}".replace("'", "")
+            fits = value.shape == (_COPIES, *shape) and value.dtype == dtype
+            self._require(fits, clause, f"it is {value.dtype} of shape {list(value.shape)}")
 
-    def observations_are_in_the_space(self, rollout: dict[str, NDArray[Any]]) -> None:
+    def values(self, rollout: dict[str, NDArray[Any]]) -> None:
+        self._require(np.isfinite(rollout["reward"]).all(), "rewards are finite", "one is not")
         space = self._env.observation_space
         rows = rollout["observation"].reshape(-1, *(space.shape or ()))
-        outside = [row for row in rows if row not in space]
+        outside = [row for row in rows if np.asarray(row) not in space]
         self._require(
             not outside, "observations are in observation_space", f"{outside[:1]} is not in {space}"
         )
 
     def deterministic(self, rollout: dict[str, NDArray[Any]]) -> None:
-        again = self._play_all()
+        again = self._play()
         for name, value in rollout.items():
             same = np.array_equal(value, again[name])
             self._require(same, "the same seed and actions give the same rollout", f"{name} differs")
@@ -113,9 +119,9 @@ class _Check:
         other = tf.nest.map_structure(lambda value: tf.concat([value[1:2], value[1:]], 0), state)
         changed = np.concatenate([_random_actions(self._env, (1,), seed=1), action[1:]])
         one, two = (self._step(s, a, None, _seed(3)) for s, a in ((state, action), (other, changed)))
-        rest = (tf.nest.map_structure(lambda value: value[1:], step) for step in (one, two))
+        one, two = (tf.nest.map_structure(lambda value: value[1:], step) for step in (one, two))
         clause = "element i of the batch depends on element i alone"
-        self._require(_close(*rest, 1e-6), clause, "changing element 0 changed another")
+        self._require(_close(one, two, 1e-6), clause, "changing element 0 changed another")
 
     def params(self) -> None:
         defaults = self._env.get_default_params()
@@ -145,15 +151,6 @@ class _Check:
             raise ContractError(self._name, clause, f"it raised {type(error).__name__}: {error}") from error
         raise ContractError(self._name, clause, "it accepted 'no_such_param'")
 
-    def _keeps_its_state(self) -> None:
-        state = self._start()
-        following = self._env.transition(state, tf.constant(self._actions[0]), _seed(0), None)
-        clause = "transition keeps the state's structure, shapes and dtypes"
-        before, after = (
-            tf.nest.map_structure(lambda v: (tuple(v.shape), v.dtype), s) for s in (state, following)
-        )
-        self._require(before == after, clause, f"{before} became {after}")
-
     def _start(self) -> Any:
         return self._env.initial(_seed(0), None, batch_size=_COPIES)
 
@@ -171,28 +168,14 @@ class _Check:
             env.terminal(following, seed, params),
         )
 
-    def _play(self, state: Any, action: tf.Tensor, seed: tf.Tensor) -> Any:
-        """One step, and a new episode where one ended."""
-        env = self._env
-        following = env.transition(state, action, seed)
-        seen = {
-            "observation": env.observation(following, seed),
-            "reward": env.reward(state, action, following, seed),
-            "terminal": env.terminal(following, seed),
-        }
-        fresh = env.initial(seed, batch_size=_COPIES)
-
-        def choose(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-            return tf.where(tf.reshape(seen["terminal"], [-1] + [1] * (old.shape.rank - 1)), new, old)
-
-        return tf.nest.map_structure(choose, fresh, following), seen
-
-    def _play_all(self) -> dict[str, NDArray[Any]]:
-        state, steps = self._start(), []
+    def _play(self) -> dict[str, NDArray[Any]]:
+        """A random rollout; a new episode begins where one ended."""
+        state, steps = self._fresh(_seed(0)), []
         for index, action in enumerate(self._actions):
-            state, seen = self._rollout(state, action, _seed(index))
-            steps.append({name: np.asarray(value) for name, value in seen.items()})
-        return {name: np.stack([seen[name] for seen in steps]) for name in steps[0]}
+            following, *seen = self._step(state, action, None, _seed(index))
+            steps.append([np.asarray(value) for value in seen])
+            state = _where(seen[2], self._fresh(_seed(index)), following)
+        return dict(zip(_SEEN, map(np.stack, zip(*steps, strict=True)), strict=True))
 
     def _attempt(self, clause: str, run: Any) -> Any:
         try:
@@ -201,7 +184,7 @@ class _Check:
             lines = str(error).strip().splitlines() or [""]
             raise ContractError(self._name, clause, f"{type(error).__name__}: {lines[0]}") from error
 
-    def _require(self, holds: bool, clause: str, detail: str) -> None:
+    def _require(self, holds: bool | np.bool_, clause: str, detail: str) -> None:
         if not holds:
             raise ContractError(self._name, clause, detail)
 
@@ -219,6 +202,13 @@ def _instance(env: CompiledEnv | Factory | Component) -> CompiledEnv:
             repr(made), "it is an advdl.rl.functional.CompiledEnv", f"it is a {type(made).__name__}"
         )
     return made
+
+
+def _where(ended: tf.Tensor, fresh: Any, state: Any) -> Any:
+    def choose(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(ended, [-1] + [1] * (old.shape.rank - 1)), new, old)
+
+    return tf.nest.map_structure(choose, fresh, state)
 
 
 def _close(one: Any, two: Any, tolerance: float) -> bool:

@@ -36,7 +36,7 @@ def _check_traced(clauses: Clauses, factory: Factory, numbers: list[float]) -> N
     for jit in (False, True):
         with clauses.clause("schedule(step, total) takes tensors, in a graph and under XLA"):
             traced = tf.function(factory(), jit_compile=jit)
-            values = [traced(tf.constant(step, tf.float32), total) for step in _STEPS]
+            values = [tf.convert_to_tensor(traced(tf.constant(s, tf.float32), total)) for s in _STEPS]
         for step, value, number in zip(_STEPS, values, numbers, strict=True):
             scalar = value.shape.rank == 0 and value.dtype.is_floating
             clauses.require(scalar, "for tensors it returns a float scalar", f"it returns {value}")

@@ -78,9 +78,10 @@ def record(twin: gymnasium.Env[Any, Any], states: Array, *, seed: int = 0) -> Tw
 class TwinComparison:
     """Compares a compiled env with steps of its twin.
 
-    Two values agree when they differ by at most ``tolerance * (1 + |value|)``, states also when they differ by a full
-    turn (an angle may be wrapped at -pi or at pi; the observations tell). Where the next state is so close to a
-    border that the tolerance decides whether the episode ended, neither ``terminated`` nor the reward is compared.
+    Two values agree when they differ by at most ``tolerance * (1 + |value|)``, states also when they differ
+    by a full turn (an angle may be wrapped at -pi or at pi; the observations tell). Where the next state is
+    so close to a border that the tolerance decides whether the episode ended, neither ``terminated`` nor the
+    reward is compared.
 
     Args:
         env: The compiled env; its state is one tensor laid out as the twin's ``.state``.
@@ -201,5 +202,4 @@ def _same_facts(env: CompiledEnv, twin_id: str, twin: gymnasium.Env[Any, Any]) -
 
 
 def _state(twin: gymnasium.Env[Any, Any]) -> Array:
-    state = np.array(twin.state, np.float64)  # type: ignore[attr-defined]
-    return state
+    return np.array(twin.state, np.float64)  # type: ignore[attr-defined]
