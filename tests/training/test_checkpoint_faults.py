@@ -121,17 +121,14 @@ def test_a_file_that_the_system_refuses_to_let_grow(tmp_path):
     with files_limited_to(65_536), pytest.raises(RunError) as caught:
         store.save(2, big, {})
     assert caught.value.message == (
-        f"cannot save the checkpoint of step 2 in {store.folder}: file too large; "
-        "the previous one, step 1, is intact"
+        f"cannot save the checkpoint of step 2 in {store.folder}: file too large; the previous one, step 1, is intact"
     )
     assert [path.name for path in store.folder.iterdir()] == ["step-000000000001"]
     assert store.restore({"x": tf.Variable(0.0)}).step == 1
 
 
 def test_a_full_disk(tmp_path):
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", tmp_path], capture_output=True
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", tmp_path], capture_output=True)
     if mounted.returncode:
         pytest.skip("only root may mount a small disk to fill it")
     try:

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import tensorflow as tf
 
@@ -36,7 +38,7 @@ def test_the_first_call_is_one_step_and_calls_grow():
         sizes.append(end - at)
         at = end
     assert sizes[0] == 1
-    assert all(before < after <= 8 * before for before, after in zip(sizes, sizes[1:], strict=False))
+    assert all(before < after <= 8 * before for before, after in itertools.pairwise(sizes))
 
 
 def test_a_call_ends_when_the_trainer_is_no_longer_healthy():

@@ -76,9 +76,7 @@ def test_weight_decay_leaves_biases_and_normalisations_alone(host):
     spared = {variable.path for variable in undecayed(variables)}
     assert {path.rsplit("/", 1)[-1] for path in spared} == {"bias", "gamma", "beta"}
     before = {variable.path: variable.numpy() for variable in variables}
-    optimizer, _ = build_optimizer(
-        host, {"name": "sgd", "learning_rate": 0.5, "weight_decay": 0.2}, variables
-    )
+    optimizer, _ = build_optimizer(host, {"name": "sgd", "learning_rate": 0.5, "weight_decay": 0.2}, variables)
     optimizer.apply([tf.zeros(variable.shape) for variable in variables], variables)
     for variable in variables:
         kept = 1.0 if variable.path in spared else 0.9

@@ -86,9 +86,7 @@ def test_cosine_restarts_equal_keras():
     ours = Cosine(start=0.5, alpha=0.1, over=70, restarts=2, growth=2.0, shrink=0.5)  # periods of 10, 20, 40
     theirs = keras.optimizers.schedules.CosineDecayRestarts(0.5, 10, t_mul=2.0, m_mul=0.5, alpha=0.1)
     steps = [step for step in range(70) if step not in (10, 30)]  # where float32 may fall on either side
-    np.testing.assert_allclose(
-        [ours(step, 1000) for step in steps], [float(theirs(step)) for step in steps], rtol=1e-4
-    )
+    np.testing.assert_allclose([ours(step, 1000) for step in steps], [float(theirs(step)) for step in steps], rtol=1e-4)
     assert [ours(step, 1000) for step in (0, 10, 30, 70)] == pytest.approx([0.5, 0.275, 0.1625, 0.05])
 
 

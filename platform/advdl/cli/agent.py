@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advdl.cli.output import emit, table
+from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def evaluate(
 
     folder = _open(run, runs_dir)
     act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
-    evaluation = play(act, facts, episodes=episodes, seed=seed)
+    options = folder.config()["env"]["options"]
+    evaluation = play(act, facts, episodes=episodes, seed=seed, options=options)
     figures = evaluation.figures()
     data = {
         "run": folder.id,
@@ -128,7 +129,8 @@ def watch(
     act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
     if video is None and not has_display():
         video = folder.videos / f"step-{step:012d}-seed-{seed}.mp4"
-    watched = watch_policy(act, facts.host_id, episodes=episodes, seed=seed, video=video)
+    options = folder.config()["env"]["options"]
+    watched = watch_policy(act, facts.host_id, episodes=episodes, seed=seed, video=video, env_options=options)
     data = {"run": folder.id, "checkpoint": step, "returns": list(watched.returns), "video": watched.video}
     emit(data, json=as_json, table=lambda: _watched_text(watched))
 
@@ -138,9 +140,6 @@ def _resolve(host: Any, given: dict[str, Any], sets: list[str], config: Path | N
     from advdl.rl.env_names import resolve_env_id
     from advdl.training.backend import start_tensorflow
 
-    if given["env"] is not None:
-        resolve_env_id(given["env"], host)  # a misspelt env is refused at once, not after TensorFlow's import
-    start_tensorflow()
     return resolve_experiment(
         host,
         command_line={key: value for key, value in given.items() if value is not None},
@@ -149,18 +148,15 @@ def _resolve(host: Any, given: dict[str, Any], sets: list[str], config: Path | N
         environ=os.environ,
         folder=Path.cwd(),
         canonical_env=lambda name: resolve_env_id(name, host),
+        before_import=start_tensorflow,
     )
 
 
 def _show(experiment: "Experiment", *, as_json: bool) -> None:
+    from advdl.cli.config_report import settings_table
     from advdl.experiment.config import dry_run_json, render_dry_run
 
-    rows = render_dry_run(experiment)
-    emit(
-        dry_run_json(experiment),
-        json=as_json,
-        table=lambda: table(["setting", "value", "from"], [list(row) for row in rows]),
-    )
+    emit(dry_run_json(experiment), json=as_json, table=lambda: settings_table(render_dry_run(experiment)))
 
 
 def _train(experiment: "Experiment", folder: "RunFolder", host: Any, *, quiet: bool, as_json: bool) -> None:

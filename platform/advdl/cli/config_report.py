@@ -40,9 +40,7 @@ def keys_data(host: "Callable[[], PluginHost]", name: str | None) -> list[dict[s
         UsageError: There is no such section or component.
     """
     if name is None:
-        return [
-            entry for section in ("", *_FAMILY.sections) for entry in _section(section)
-        ] + _component_keys()
+        return [entry for section in ("", *_FAMILY.sections) for entry in _section(section)] + _component_keys()
     section, _, rest = name.partition(".")
     if rest:
         return _component(host(), section, rest)
@@ -62,9 +60,7 @@ def keys_text(data: Sequence[Mapping[str, Any]]) -> str:
 def places(config: Path | None, environ: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
     """Lists where settings are read from, the strongest first."""
     variables = [name for name in sorted(environ) if name.startswith(PREFIX) and name not in OTHER_VARIABLES]
-    others = [
-        {"place": f"variable {name}", "state": environ.get(name, "not set")} for name in OTHER_VARIABLES
-    ]
+    others = [{"place": f"variable {name}", "state": environ.get(name, "not set")} for name in OTHER_VARIABLES]
     return [
         {"place": "command line: --seed, --steps, --env, --agent, --set KEY=VALUE", "state": None},
         *({"place": f"variable {name}", "state": environ[name]} for name in variables),
@@ -103,9 +99,7 @@ def _component_keys() -> list[dict[str, Any]]:
         _row(f"{key}.NAME", f"as [{slot}]", None, f"what differs from [{slot}] for the objective NAME")
         for key, slot in _FAMILY.overrides.items()
     ]
-    trackers = _row(
-        f"{TRACKERS}.NAME", "true, false or a table", None, "whether a tracker is on, and its options"
-    )
+    trackers = _row(f"{TRACKERS}.NAME", "true, false or a table", None, "whether a tracker is on, and its options")
     return [*slots, *options, *overrides, trackers]
 
 
@@ -153,9 +147,7 @@ def _row(key: str, type_name: str, default: Any, description: str) -> dict[str, 
 def _key_lines(entry: Mapping[str, Any]) -> list[str]:
     value = None if entry["default"] is None else format_value(entry["default"])
     takes = f"{entry['type']} {entry['constraint']}".rstrip()
-    meaning = "; ".join(
-        filter(None, [entry["description"].rstrip("."), "required" if entry["required"] else ""])
-    )
+    meaning = "; ".join(filter(None, [entry["description"].rstrip("."), "required" if entry["required"] else ""]))
     below = f"{meaning} ({takes})" if meaning else takes
     heading = style(entry["key"], "bold") + (f" = {value}" if value else "")
     return [heading, *textwrap.wrap(below, 80, initial_indent="    ", subsequent_indent="    ")]

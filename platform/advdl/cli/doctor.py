@@ -102,9 +102,7 @@ def _devices() -> str:
     start_tensorflow()
     import tensorflow as tf
 
-    return ", ".join(
-        device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()
-    )
+    return ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
 
 
 def _compile_cache() -> str:

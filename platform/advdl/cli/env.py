@@ -19,14 +19,10 @@ Id = Annotated[
 @app.command("list")
 def list_envs(
     context: typer.Context,
-    compiled: Annotated[
-        bool, typer.Option("--compiled", help="Only envs that have a compiled twin.")
-    ] = False,
+    compiled: Annotated[bool, typer.Option("--compiled", help="Only envs that have a compiled twin.")] = False,
     text: Annotated[
         str,
-        typer.Option(
-            "--filter", metavar="TEXT", help="Only envs whose id contains this.", show_default=False
-        ),
+        typer.Option("--filter", metavar="TEXT", help="Only envs whose id contains this.", show_default=False),
     ] = "",
     as_json: Json = False,
 ) -> None:

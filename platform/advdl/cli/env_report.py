@@ -42,9 +42,7 @@ def info_data(host: PluginHost, name: str) -> dict[str, Any]:
 def info_text(data: Mapping[str, Any]) -> str:
     """Lays out an env's facts."""
     shown = {name: value for name, value in data.items() if not isinstance(value, dict)}
-    lines = [
-        f"{name.replace('_', ' '):<18}{'-' if value is None else value}" for name, value in shown.items()
-    ]
+    lines = [f"{name.replace('_', ' '):<18}{'-' if value is None else value}" for name, value in shown.items()]
     for title in ("options", "params"):
         for name, value in data.get(title, {}).items():
             lines.append(f"{title:<18}{name} = {value}")
@@ -76,12 +74,8 @@ def check_data(host: PluginHost, name: str) -> dict[str, Any]:
 def check_text(data: Mapping[str, Any]) -> str:
     """Lays out the results."""
     results = data["checks"]
-    rows = [
-        [r["check"], r["status"], "\n".join(filter(None, [r["reason"], *r["warnings"]]))] for r in results
-    ]
-    text = table(
-        ["check", "contract", "remark"], rows, styles=[_STYLES[result["status"]] for result in results]
-    )
+    rows = [[r["check"], r["status"], "\n".join(filter(None, [r["reason"], *r["warnings"]]))] for r in results]
+    text = table(["check", "contract", "remark"], rows, styles=[_STYLES[result["status"]] for result in results])
     broken = sum(result["status"] == "broken" for result in results)
     return f"{text}\n\n{data['id']} {f'fails {broken} of {len(results)} checks' if broken else 'passes'}"
 
@@ -126,7 +120,5 @@ def _result(check: str, run: Callable[[], None]) -> dict[str, Any]:
             status, why = "broken", error.message
         except Exception as error:  # an env may raise anything; that is what is being found out
             status, why = "broken", reason(error)
-    remarks = dict.fromkeys(
-        _COLOUR.sub("", str(warning.message)).removeprefix("WARN: ") for warning in caught
-    )
+    remarks = dict.fromkeys(_COLOUR.sub("", str(warning.message)).removeprefix("WARN: ") for warning in caught)
     return {"check": check, "status": status, "reason": why, "warnings": list(remarks)}

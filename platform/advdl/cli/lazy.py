@@ -118,6 +118,4 @@ def load_noun(noun: Noun) -> Any:
         command.name = noun.name
         return command
     info = TyperInfo(app, name=noun.name, help=noun.help, no_args_is_help=True)
-    return get_group_from_info(
-        info, pretty_exceptions_short=False, suggest_commands=False, rich_markup_mode=None
-    )
+    return get_group_from_info(info, pretty_exceptions_short=False, suggest_commands=False, rich_markup_mode=None)

@@ -85,9 +85,7 @@ def _cell(value: Any) -> str:
 def _fit(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     widths = [max(len(line) for row in rows for line in row[i].split("\n")) for i in range(len(rows[0]))]
     room = width - len(_GAP) * (len(widths) - 1)
-    widths[-1] = max(
-        room - sum(widths[:-1]), min(widths[-1], _NARROWEST_TEXT)
-    )  # names are not broken if text is
+    widths[-1] = max(room - sum(widths[:-1]), min(widths[-1], _NARROWEST_TEXT))  # names are not broken if text is
     while sum(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
     return widths
@@ -95,11 +93,7 @@ def _fit(rows: Sequence[Sequence[str]], width: int) -> list[int]:
 
 def _lay_out(row: Sequence[str], widths: Sequence[int], style_name: str) -> list[str]:
     cells = [
-        [
-            line
-            for part in text.split("\n")
-            for line in textwrap.wrap(part, width, break_on_hyphens=False) or [""]
-        ]
+        [line for part in text.split("\n") for line in textwrap.wrap(part, width, break_on_hyphens=False) or [""]]
         for text, width in zip(row, widths, strict=True)
     ]
     height = max(len(cell) for cell in cells)

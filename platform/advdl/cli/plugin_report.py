@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from advdl.cli.output import table
-from advdl.errors import AdvdlError, UsageError, unknown_name
+from advdl.errors import AdvdlError, unknown_name
 from advdl.plugin.component import KINDS, Component
 from advdl.plugin.extras import install_line, missing_modules
 from advdl.plugin.host import PluginHost

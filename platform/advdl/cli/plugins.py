@@ -17,9 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_plugins(
     context: typer.Context,
-    kind: Annotated[
-        str | None, typer.Option(help="Only components of this kind.", show_default=False)
-    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Only components of this kind.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
     """List plugins, the broken ones with the reason, and the components that they offer."""

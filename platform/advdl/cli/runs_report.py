@@ -27,9 +27,7 @@ _FIGURES = (
 )
 
 
-def select(
-    runs: Iterable[FoundRun], *, env: str | None, agent: str | None, status: str | None
-) -> list[FoundRun]:
+def select(runs: Iterable[FoundRun], *, env: str | None, agent: str | None, status: str | None) -> list[FoundRun]:
     """Returns the runs that fit; ``CartPole`` fits ``CartPole-v1``."""
     return [
         run
@@ -47,10 +45,7 @@ def list_data(runs: Iterable[FoundRun]) -> list[dict[str, Any]]:
 
 def list_table(data: Sequence[Mapping[str, Any]]) -> str:
     """Lays the listing out in 80 columns, so that ids stay whole."""
-    rows = [
-        [run["id"], _narrow(run["env"]), run["agent"], run["status"], run["step"], run["return"]]
-        for run in data
-    ]
+    rows = [[run["id"], _narrow(run["env"]), run["agent"], run["status"], run["step"], run["return"]] for run in data]
     styles = [_STYLES.get(run["status"], "") for run in data]
     return table(["run", "env", "agent", "status", "step", "return"], rows, styles=styles)
 

@@ -26,9 +26,7 @@ _HOST = "127.0.0.1"
 def tensorboard(
     run: Annotated[
         str | None,
-        typer.Argument(
-            help="A run's folder, its id or 'latest'; all runs when left out.", show_default=False
-        ),
+        typer.Argument(help="A run's folder, its id or 'latest'; all runs when left out.", show_default=False),
     ] = None,
     runs_dir: Annotated[
         Path | None,
@@ -36,9 +34,7 @@ def tensorboard(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=65535, help="The port; 6006 or the next free one when left out.", show_default=False
-        ),
+        typer.Option(min=1, max=65535, help="The port; 6006 or the next free one when left out.", show_default=False),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,

@@ -8,6 +8,7 @@ from advdl.experiment.config import Experiment
 from advdl.experiment.schema import Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.rl.env_names import EnvFacts, compiled_twin, env_facts
+from advdl.rl.evaluation import make_env
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -44,9 +45,11 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
     """
     from advdl.rl.compiled import CompiledEngine
 
-    general, env, section = (experiment.section(kind) for kind in (General, Env, TrainerSection))
+    general, env = experiment.section(General), experiment.section(Env)
+    section = experiment.section(TrainerSection)
     compiled = _compiled_env(experiment, host)
     facts = env_facts(env.id, host)
+    make_env(facts.host_id, env.options).close()  # options that the evaluation's env refuses are refused now
     agent = _agent(experiment, host, facts)
     source = agent.source(num_envs=env.num)
     trainer = _trainer(experiment, host, agent, source.updates_in(general.steps))
@@ -83,9 +86,7 @@ def _compiled_env(experiment: Experiment, host: "PluginHost") -> "CompiledEnv":
             f"{what}, and this version trains in compiled envs only",
             hint="envs that it trains in: advdl env list --compiled",
         )
-    if env.options:
-        raise UsageError(f"env.options cannot be used: the compiled {env.id!r} takes no options of gymnasium.make")
-    compiled: CompiledEnv = host.build("env", twin.name)
+    compiled: CompiledEnv = host.build("env", {"name": twin.name, **env.options})
     return compiled
 
 
@@ -126,7 +127,12 @@ def _tunings(data: Any, host: "PluginHost", learner: "Learner") -> "dict[str, Tu
                 hint=f"its objectives: {', '.join(objectives)}",
             )
     built = {
-        name: build_optimizer(host, own.get(name, data["optimizer"]), objective.variables)
+        name: build_optimizer(
+            host,
+            own.get(name, data["optimizer"]),
+            objective.variables,
+            where=f"optimizers.{name}" if name in own else "optimizer",
+        )
         for name, objective in objectives.items()
     }
     return {name: Tuning(optimizer, schedule) for name, (optimizer, schedule) in built.items()}

@@ -86,9 +86,7 @@ class Experiment:
         """
         if steps < 1:
             raise UsageError(f"steps cannot be {steps}: it must be a whole number >= 1 (from --steps)")
-        return replace(
-            self, data={**self.data, "steps": steps}, origins={**self.origins, "steps": "command line"}
-        )
+        return replace(self, data={**self.data, "steps": steps}, origins={**self.origins, "steps": "command line"})
 
     def diff(self, other: "Experiment") -> list[tuple[str, Any, Any]]:
         """Lists the settings that differ: dotted key, value here, value there; None where there is none."""

@@ -54,9 +54,7 @@ def find_run(text: str, root: Path) -> RunFolder:
     if text == LATEST:
         readable = [run.folder for run in find_runs(root) if run.record is not None]
         if not readable:
-            raise UsageError(
-                f"there are no runs in {root}", hint="advdl agent train --env CartPole makes one"
-            )
+            raise UsageError(f"there are no runs in {root}", hint="advdl agent train --env CartPole makes one")
         return readable[0]
     ids = {path.name: path for path in _run_paths(root)}
     matches = [name for name in ids if text and name.startswith(text)]

@@ -16,7 +16,7 @@ from advdl.experiment.toml import KeyPath, parse_path, parse_value
 PREFIX = "ADVDL_"
 """How the variables begin that set something; ``__`` stands for the dot."""
 
-OTHER_VARIABLES = ("ADVDL_RUNS", "ADVDL_PLUGINS", "ADVDL_STRICT_PLUGINS")
+OTHER_VARIABLES = ("ADVDL_RUNS", "ADVDL_PLUGINS", "ADVDL_STRICT_PLUGINS", "ADVDL_XLA_CACHE")
 """Variables that advdl reads and that are no settings of an experiment."""
 
 SEE_KEYS = "see all settings: advdl config keys"
@@ -225,10 +225,7 @@ def _merge_tables(tables: Sequence[Tree], components: bool) -> Tree:
     if components:
         tables = _of_last_owner(tables)
     keys = dict.fromkeys(key for table in tables for key in table)
-    return {
-        key: merge_values([table[key] for table in tables if key in table], components=components)
-        for key in keys
-    }
+    return {key: merge_values([table[key] for table in tables if key in table], components=components) for key in keys}
 
 
 def _of_last_owner(trees: Sequence[Tree]) -> list[Tree]:

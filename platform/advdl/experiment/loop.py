@@ -10,7 +10,7 @@ from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
 from advdl.experiment.reports import Reports
 from advdl.experiment.schema import Checkpoint, Evaluation, General, Log
-from advdl.experiment.signals import Stopped, StopRequest
+from advdl.experiment.signals import StoppedError, StopRequest
 
 if TYPE_CHECKING:
     from advdl.training.checkpoint import CheckpointStore
@@ -73,7 +73,7 @@ class Loop:
         """Trains until the steps are made, the target is reached or a signal comes.
 
         Raises:
-            Stopped: A signal came; the checkpoint is saved.
+            StoppedError: A signal came; the checkpoint is saved.
             DivergedError: Training produced a NaN or an infinity; the last checkpoint is intact.
             RunError: The env or the disk failed.
         """
@@ -82,7 +82,7 @@ class Loop:
             if stop.number is not None:
                 self.save()
                 hint = f"advdl runs resume {self._reports.folder.path}"
-                raise Stopped(stop.number, self._engine.env_steps, hint=hint)
+                raise StoppedError(stop.number, self._engine.env_steps, hint=hint)
             if self.plan.solved or self._engine.env_steps >= self._total:
                 break
             self._save_if_due()

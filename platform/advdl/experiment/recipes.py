@@ -31,9 +31,7 @@ def load_recipe(component: Component, env_id: str) -> Tree:
     try:
         return tree_of(parse_toml(file.read_bytes()), Source(origin))
     except (OSError, ValueError) as error:
-        raise PluginError(
-            f"{origin} cannot be read: {error}", hint=f"advdl plugins info {component.name}"
-        ) from error
+        raise PluginError(f"{origin} cannot be read: {error}", hint=f"advdl plugins info {component.name}") from error
 
 
 def list_recipes(component: Component) -> list[str]:

@@ -109,9 +109,7 @@ def now() -> str:
 def _is_record(data: Any) -> bool:
     return (
         isinstance(data, dict)
-        and all(
-            isinstance(data.get(key), str) for key in ("id", "family", "env", "agent", "created", "error")
-        )
+        and all(isinstance(data.get(key), str) for key in ("id", "family", "env", "agent", "created", "error"))
         and all(isinstance(data.get(key), int) for key in ("seed", "steps", "step", "format"))
         and all(isinstance(data.get(key), str | None) for key in ("started", "ended"))
         and all(isinstance(data.get(key), list) for key in ("experiment_sha256", "command"))

@@ -14,8 +14,8 @@ from advdl.experiment.console import Console
 from advdl.experiment.loop import Loop, Plan
 from advdl.experiment.reports import Reports
 from advdl.experiment.run_folder import RunFolder
-from advdl.experiment.schema import Checkpoint, Evaluation, General
-from advdl.experiment.signals import Stopped, StopRequest
+from advdl.experiment.schema import Checkpoint, Env, Evaluation, General
+from advdl.experiment.signals import StoppedError, StopRequest
 from advdl.plugin.run_hooks import RunDispatcher
 from advdl.plugin.tracker import RunInfo
 from advdl.training.backend import start_tensorflow
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
     from advdl.rl.env_names import EnvFacts
     from advdl.rl.evaluation import Act
+    from advdl.rl.evaluation import Evaluation as EvaluationResult
     from advdl.training.checkpoint import CheckpointStore
 
 
@@ -71,6 +72,7 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
     """
     run_folder = RunFolder(folder)
     with run_folder.lock():
+        start_tensorflow()
         experiment = run_folder.experiment(host)
         if steps is not None:
             experiment = experiment.with_steps(steps)
@@ -79,7 +81,6 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
                 f"run {run_folder.id} is done", hint=f"to train longer: advdl runs resume {folder} --steps STEPS"
             )
         with _recorded(run_folder):
-            start_tensorflow()
             run = _Run(experiment, run_folder, host, console)
             run.go_on(longer=steps is not None)
     return int(ExitCode.DONE)
@@ -115,9 +116,7 @@ class _Run:
     def go(self, plan: Plan | None, resumed_from: int | None) -> Outcome:
         """Trains to the end, then evaluates the policy that is kept."""
         reports = self._reports(resumed_from)
-        loop = Loop(
-            self._experiment, self._training, self._store, reports, self._judge(reports), self._console, plan
-        )
+        loop = Loop(self._experiment, self._training, self._store, reports, self._judge(reports), self._console, plan)
         reports.started()
         with _told(reports):
             with StopRequest().watching() as stop:
@@ -129,15 +128,15 @@ class _Run:
     def _finish(self, reports: Reports, plan: Plan) -> Outcome:
         step = self._training.engine.env_steps
         chosen = plan.best_step if self._experiment.section(Checkpoint).keep_best else None
+        if chosen not in self._store.steps():  # damaged and pruned since: the last one is what there is
+            chosen = None
         if chosen is not None and chosen != step:
             self._store.restore(learner_state(self._training.agent), chosen, partial=True)
         figures = reports.evaluated(step, self._evaluate("final", step), kind="final")
         return Outcome(self._folder, step, figures, step if chosen is None else chosen)
 
     def _reports(self, resumed_from: int | None) -> Reports:
-        trackers = {
-            name: self._host.build("tracker", raw) for name, raw in self._experiment.trackers.items()
-        }
+        trackers = {name: self._host.build("tracker", raw) for name, raw in self._experiment.trackers.items()}
         hooks = RunDispatcher(self._host.run_implementations(), trackers, self._console.message)
         run = RunInfo(self._folder.path, self._folder.id, self._experiment.data, resumed_from)
         return Reports(self._folder, hooks, run, self._training.agent)
@@ -150,17 +149,20 @@ class _Run:
 
         return judge
 
-    def _evaluate(self, purpose: str, step: int) -> Any:
+    def _evaluate(self, purpose: str, step: int) -> "EvaluationResult":
         seed = evaluation_seed(self._experiment.section(General).seed, purpose, step)
         episodes = self._experiment.section(Evaluation).episodes
-        return play(self._act, self._training.facts, episodes=episodes, seed=seed)
+        options = self._experiment.section(Env).options
+        return play(self._act, self._training.facts, episodes=episodes, seed=seed, options=options)
 
 
-def play(act: "Act", facts: "EnvFacts", *, episodes: int, seed: int) -> Any:
+def play(
+    act: "Act", facts: "EnvFacts", *, episodes: int, seed: int, options: Mapping[str, Any] | None = None
+) -> "EvaluationResult":
     """Evaluates a policy on Gymnasium's own env, never on a compiled twin."""
     from advdl.rl.evaluation import evaluate
 
-    return evaluate(act, facts.host_id, episodes=episodes, seed=seed)
+    return evaluate(act, facts.host_id, episodes=episodes, seed=seed, env_options=options)
 
 
 def load_policy(
@@ -176,6 +178,10 @@ def load_policy(
 
     Returns:
         The policy, the env's facts and the checkpoint's step.
+
+    Raises:
+        UsageError: There is no such checkpoint.
+        CorruptError: It is damaged, and so is every other.
     """
     start_tensorflow()
     from advdl.training.checkpoint import CheckpointStore
@@ -255,7 +261,7 @@ def _told(reports: Reports) -> Iterator[None]:
 def _status_of(error: BaseException) -> Any:
     if isinstance(error, DivergedError):
         return "diverged"
-    return "interrupted" if isinstance(error, Stopped | KeyboardInterrupt) else "failed"
+    return "interrupted" if isinstance(error, StoppedError | KeyboardInterrupt) else "failed"
 
 
 def _last_step(folder: RunFolder) -> int | None:
@@ -263,4 +269,3 @@ def _last_step(folder: RunFolder) -> int | None:
 
     steps = CheckpointStore(folder.checkpoints).steps()
     return steps[-1] if steps else None
-

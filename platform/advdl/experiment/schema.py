@@ -52,9 +52,7 @@ class General(Section):
     engine: Literal["auto", "compiled", "host"] = Field(
         "auto", description="where the env runs: inside the training program, or in Python"
     )
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = Field(
-        "float32", description="Keras dtype policy of every model"
-    )
+    precision: Literal["float32"] = Field("float32", description="Keras dtype policy of every model")
 
 
 class Env(Section):
@@ -69,11 +67,11 @@ class Trainer(Section):
     """How gradients become updates."""
 
     clip_norm: Finite = Field(10.0, ge=0, description="largest global norm of a gradient; 0 never clips")
-    accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged into one update")
-    jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the update")
-    chunk_seconds: Finite = Field(
-        1.0, gt=0, description="longest that one call of the training program may take, s"
+    accumulate: int = Field(
+        1, ge=1, description="parts that a batch is cut into, to save memory; their gradients are averaged"
     )
+    jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the program; auto compiles it")
+    chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
 
 
 class Evaluation(Section):

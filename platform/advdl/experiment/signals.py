@@ -10,7 +10,7 @@ from advdl.errors import AdvdlError, ExitCode
 _EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 
-class Stopped(AdvdlError):
+class StoppedError(AdvdlError):
     """The run was stopped by a signal, after a checkpoint was written.
 
     Args:

@@ -36,9 +36,7 @@ def read_toml(path: Path, *, called: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{called} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise UsageError(
-            f"{called} is not TOML: {error}", hint="see https://toml.io for the format"
-        ) from error
+        raise UsageError(f"{called} is not TOML: {error}", hint="see https://toml.io for the format") from error
 
 
 def parse_toml(content: bytes) -> dict[str, Any]:

@@ -80,9 +80,7 @@ def validated(host: "PluginHost", tree: Tree, family: Family) -> dict[str, Any]:
 
 def blame(error: UsageError, tree: Tree) -> UsageError:
     """Adds to an error where the value that it complains of was written, if somebody wrote it."""
-    written = [
-        (path, leaf) for path, leaf in leaves(tree) if isinstance(leaf, Leaf) and leaf.source != DEFAULT
-    ]
+    written = [(path, leaf) for path, leaf in leaves(tree) if isinstance(leaf, Leaf) and leaf.source != DEFAULT]
     about_it = [leaf for path, leaf in written if error.message.startswith(tuple(_starts(path)))]
     names_it = [leaf for _, leaf in written if _names_it(error.message, leaf.value)]
     guilty = next(iter([*about_it, *names_it]), None)
@@ -91,9 +89,7 @@ def blame(error: UsageError, tree: Tree) -> UsageError:
 
 def _validated(host: "PluginHost", tree: Tree, family: Family) -> dict[str, Any]:
     data = _section(General, {key: tree[key] for key in General.model_fields if key in tree}, "")
-    plain_sections = {
-        key: _section(section, tree.get(key, {}), key) for key, section in family.sections.items()
-    }
+    plain_sections = {key: _section(section, tree.get(key, {}), key) for key, section in family.sections.items()}
     components = {
         key: plain(host.resolve(slot.kind, values_of(tree[key]) if key in tree else slot.default, where=key))
         for key, slot in family.slots.items()
@@ -120,9 +116,7 @@ def _section(section: type[Section], tree: Tree, where: str) -> dict[str, Any]:
 def _tracker(host: "PluginHost", name: str, value: Any) -> Any:
     if isinstance(value, Leaf):
         return False
-    resolved = host.resolve(
-        "tracker", {**values_of(value), "name": name}, where=format_path([TRACKERS, name])
-    )
+    resolved = host.resolve("tracker", {**values_of(value), "name": name}, where=format_path([TRACKERS, name]))
     return {key: option for key, option in plain(resolved).items() if key != "name"}
 
 

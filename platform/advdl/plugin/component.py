@@ -32,13 +32,24 @@ KINDS: Mapping[str, Kind] = {
         Kind("backbone", "observation in, features out", "keras:Model", "advdl.testing:check_backbone"),
         Kind("layer", "a Keras layer for use inside backbones", "keras.layers:Layer", "advdl.testing:check_layer"),
         Kind("loss", "compares a prediction with a target", "keras.losses:Loss", "advdl.testing:check_loss"),
-        Kind("optimizer", "turns gradients into updates", "keras.optimizers:Optimizer", "advdl.testing:check_optimizer"),
-        Kind("schedule", "a value that changes with progress", "advdl.training.schedules:Schedule",
-             "advdl.testing:check_schedule"),
-        Kind("env", "a compiled env, batched and traceable", "advdl.rl.functional:CompiledEnv",
-             "advdl.testing:check_env"),
-        Kind("tracker", "shows or stores what a run reports", "advdl.plugin.tracker:Tracker",
-             "advdl.testing:check_tracker"),
+        Kind(
+            "optimizer", "turns gradients into updates", "keras.optimizers:Optimizer", "advdl.testing:check_optimizer"
+        ),
+        Kind(
+            "schedule",
+            "a value that changes with progress",
+            "advdl.training.schedules:Schedule",
+            "advdl.testing:check_schedule",
+        ),
+        Kind(
+            "env", "a compiled env, batched and traceable", "advdl.rl.functional:CompiledEnv", "advdl.testing:check_env"
+        ),
+        Kind(
+            "tracker",
+            "shows or stores what a run reports",
+            "advdl.plugin.tracker:Tracker",
+            "advdl.testing:check_tracker",
+        ),
     )
 }
 

@@ -154,9 +154,7 @@ class PluginHost:
         for option in self.options(kind, data["name"]):
             value = data[option.name]
             bound[option.name] = (
-                self.factory(option.part, value)
-                if is_part(option, value)
-                else coerce(option, value, where=kind)
+                self.factory(option.part, value) if is_part(option, value) else coerce(option, value, where=kind)
             )
         return Bound(component, bound)
 

@@ -104,9 +104,7 @@ def is_part(option: Option, value: Any) -> bool:
     return bool(option.part) and isinstance(value, str | Mapping)
 
 
-def validate(
-    options: Iterable[Option], raw: Mapping[str, Any], *, where: str, command: str
-) -> dict[str, Any]:
+def validate(options: Iterable[Option], raw: Mapping[str, Any], *, where: str, command: str) -> dict[str, Any]:
     """Checks raw settings and fills in the defaults; a ``Part`` is left as it is.
 
     Args:
@@ -222,9 +220,7 @@ def _option(parameter: inspect.Parameter, hint: Any, docs: Mapping[str, str]) ->
 def _part_text(hint: Any, part: Part) -> str:
     """Says what a ``Part`` option takes: a component, and whatever else the annotation allows."""
     others = [
-        type_text(member)
-        for member in _members(hint)
-        if typing.get_origin(member) is not collections.abc.Callable
+        type_text(member) for member in _members(hint) if typing.get_origin(member) is not collections.abc.Callable
     ]
     article = "an" if part.kind[0] in "aeiou" else "a"
     return " or ".join([f"{article} {part.kind}", *others])

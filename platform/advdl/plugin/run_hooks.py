@@ -76,13 +76,9 @@ class RunDispatcher:
     ) -> None:
         self._warn = warn
         plugins = (
-            _Listener(f"plugin {name!r}", module, pluggy.PluginManager("advdl"))
-            for name, module in host_modules
+            _Listener(f"plugin {name!r}", module, pluggy.PluginManager("advdl")) for name, module in host_modules
         )
-        own = [
-            _Listener(f"tracker {name!r}", tracker, _TrackerManager("advdl"))
-            for name, tracker in trackers.items()
-        ]
+        own = [_Listener(f"tracker {name!r}", tracker, _TrackerManager("advdl")) for name, tracker in trackers.items()]
         for listener in own:
             self._report_misspelt(listener)
         self._listeners = [listener for listener in (*plugins, *own) if self._registered(listener)]

@@ -180,9 +180,7 @@ def env_facts(env_id: str, host: "PluginHost") -> EnvFacts:
     try:
         env = gymnasium.make(gymnasium_id(host_id), disable_env_checker=True)
     except Exception as error:  # whatever an env raises, the user asked for this env
-        raise UsageError(
-            f"env {host_id!r} cannot be made: {error}", hint=f"advdl env info {env_id}"
-        ) from error
+        raise UsageError(f"env {host_id!r} cannot be made: {error}", hint=f"advdl env info {env_id}") from error
     with env:
         spaces = env.observation_space, env.action_space
     return EnvFacts(env_id, *spaces, spec.max_episode_steps, spec.reward_threshold, twin is not None, host_id)
@@ -191,9 +189,7 @@ def env_facts(env_id: str, host: "PluginHost") -> EnvFacts:
 def _newest(name: str, specs: "dict[str, EnvSpec]") -> str:
     versions = [spec for spec in specs.values() if spec.version is not None and _unversioned(spec) == name]
     if not versions:
-        raise unknown_name(
-            "env", name, [*specs, *{_unversioned(spec) for spec in specs.values()}], command=_LIST
-        )
+        raise unknown_name("env", name, [*specs, *{_unversioned(spec) for spec in specs.values()}], command=_LIST)
     return max(versions, key=lambda spec: spec.version or 0).id
 
 
@@ -214,9 +210,7 @@ def _check_dependencies(spec: "EnvSpec", specs: "dict[str, EnvSpec]") -> None:
     if _is_stand_in(spec):
         newest = _newest(_unversioned(spec), specs) if spec.version is not None else spec.id
         did_you_mean = f"did you mean {newest!r}? " if newest != spec.id else ""
-        raise UsageError(
-            f"Gymnasium no longer has env {spec.id!r}", hint=f"{did_you_mean}see them all: {_LIST}"
-        )
+        raise UsageError(f"Gymnasium no longer has env {spec.id!r}", hint=f"{did_you_mean}see them all: {_LIST}")
     module, install = _needs(spec)
     if install:
         raise _missing(spec.id, module, install)
@@ -238,12 +232,8 @@ def _needs(spec: "EnvSpec") -> tuple[str, str]:
 def _listing(spec: "EnvSpec", host: "PluginHost") -> EnvListing:
     twin = compiled_twin(spec.id, host)
     known = twin.details if twin else {}
-    return EnvListing(
-        spec.id, twin is not None, known.get("observation"), known.get("action"), _needs(spec)[1]
-    )
+    return EnvListing(spec.id, twin is not None, known.get("observation"), known.get("action"), _needs(spec)[1])
 
 
 def _missing(env_id: str, module: str, install: str) -> UsageError:
-    return UsageError(
-        f"env {env_id!r} needs {module}, which is not installed", hint=f"pip install '{install}'"
-    )
+    return UsageError(f"env {env_id!r} needs {module}, which is not installed", hint=f"pip install '{install}'")

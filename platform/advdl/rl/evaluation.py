@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from numpy.typing import NDArray
 
 from advdl.errors import RunError, unknown_name
+from advdl.rl.env_names import gymnasium_id
 from advdl.rl.statistics import summary
 
 Act = Callable[[Any], Any]
@@ -98,7 +99,7 @@ def make_env(env_id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]
     """
     _find_spec(env_id)
     try:
-        return gymnasium.make(env_id, disable_env_checker=True, **options)
+        return gymnasium.make(gymnasium_id(env_id), disable_env_checker=True, **options)
     except Exception as error:
         raise RunError(f"env {env_id!r} cannot be made: {error}", hint=f"advdl env check {env_id}") from error
 
@@ -123,15 +124,14 @@ def env_failure(
     """Builds the error for an env that raised in ``reset`` or ``step``."""
     at = f" at step {step} on action {action!r}" if where == "step" else ""
     return RunError(
-        f"env {env_id!r} failed in {where}() of episode {episode}{at} (seed {seed}): "
-        f"{type(error).__name__}: {error}",
+        f"env {env_id!r} failed in {where}() of episode {episode}{at} (seed {seed}): {type(error).__name__}: {error}",
         hint=f"advdl env check {env_id}",
     )
 
 
 def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     try:
-        return gymnasium.spec(env_id)
+        return gymnasium.spec(gymnasium_id(env_id))
     except gymnasium.error.UnregisteredEnv as error:
         raise unknown_name("env", env_id, gymnasium.registry, command="advdl env list") from error
     except (gymnasium.error.Error, ImportError) as error:
@@ -144,7 +144,7 @@ def _make_vector(env_id: str, copies: int, options: Mapping[str, Any]) -> Vector
     if spec.vector_entry_point is None or spec.additional_wrappers:
         return None
     try:
-        env = gymnasium.make_vec(env_id, copies, vectorization_mode="vector_entry_point", **options)
+        env = gymnasium.make_vec(gymnasium_id(env_id), copies, vectorization_mode="vector_entry_point", **options)
     except TypeError:  # an option that only the single env knows
         return None
     own_reset = env.metadata.get("autoreset_mode") in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
@@ -205,9 +205,7 @@ class _Play:
     def _single_envs(self, envs: Sequence[gymnasium.Env[Any, Any]]) -> None:
         space, action_space = envs[0].observation_space, envs[0].action_space
         waiting = iter(range(len(self._returns)))
-        running = [
-            (env, episode, self._reset(env, episode)) for env, episode in zip(envs, waiting, strict=False)
-        ]
+        running = [(env, episode, self._reset(env, episode)) for env, episode in zip(envs, waiting, strict=False)]
         while running:
             actions = choose(self._act, space, action_space, [observation for _, _, observation in running])
             following = []

@@ -48,9 +48,7 @@ class CompiledGymEnv(gymnasium.Env[Any, Any]):
         if not twin:
             self.metadata = {"render_modes": []}
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begins an episode; the same seed gives the same one."""
         super().reset(seed=seed)
         _refuse(options)
@@ -141,9 +139,7 @@ class CompiledVectorEnv(VectorEnv[Any, Any, Any]):
             mask = np.ones(self.num_envs, np.bool_)
             self._state, observation = self._programs.reset(_draw_seed(self.np_random))
         else:
-            self._state, observation = self._programs.reset_where(
-                mask, self._state, _draw_seed(self.np_random)
-            )
+            self._state, observation = self._programs.reset_where(mask, self._state, _draw_seed(self.np_random))
         self._lengths[mask] = 0
         self._done[mask] = False
         return observation.numpy(), {}
@@ -216,9 +212,7 @@ class _Programs:
         chosen = tf.nest.map_structure(choose, fresh, state)
         return chosen, self._env.observation(chosen, seed, self._params)
 
-    def _step(
-        self, state: Any, action: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[Any, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _step(self, state: Any, action: tf.Tensor, seed: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor, tf.Tensor]:
         following = self._env.transition(state, action, seed, self._params)
         return (
             following,

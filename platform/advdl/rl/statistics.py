@@ -140,8 +140,7 @@ def _resampled_scores(stratum: Floats, resamples: int, rng: np.random.Generator)
     # One run at a time: all episodes of all resamples at once would be resamples x runs x episodes numbers.
     episodes = stratum.shape[1]
     columns = [
-        stratum[drawn[:, None], rng.integers(episodes, size=(resamples, episodes))].mean(axis=1)
-        for drawn in runs.T
+        stratum[drawn[:, None], rng.integers(episodes, size=(resamples, episodes))].mean(axis=1) for drawn in runs.T
     ]
     return np.stack(columns, axis=1)
 

@@ -123,9 +123,7 @@ class CheckpointStore:
             self._publish(work, step)
         except (OSError, tf.errors.OpError) as error:
             self._abandon(work)
-            rest = (
-                f"the previous one, step {earlier[-1]}, is intact" if earlier else "there is none before it"
-            )
+            rest = f"the previous one, step {earlier[-1]}, is intact" if earlier else "there is none before it"
             raise RunError(
                 f"cannot save the checkpoint of step {step} in {self.folder}: {_reason(error)}; {rest}",
                 hint=f"make room, then: advdl runs resume {self.folder.parent}" if _full(error) else "",
@@ -212,9 +210,7 @@ class CheckpointStore:
             self._require(step)
             return [step]
         if not self.steps():
-            raise UsageError(
-                f"there is no checkpoint in {self.folder}", hint="the run ended before its first"
-            )
+            raise UsageError(f"there is no checkpoint in {self.folder}", hint="the run ended before its first")
         return self.steps()[::-1]
 
     def _prepare(self) -> None:

@@ -74,8 +74,7 @@ class Manifest:
                 step=int(fields["step"]),
                 files={name: FileFact(**fact) for name, fact in fields["files"].items()},
                 tensors={
-                    name: TensorFact(tuple(fact["shape"]), fact["dtype"])
-                    for name, fact in fields["tensors"].items()
+                    name: TensorFact(tuple(fact["shape"]), fact["dtype"]) for name, fact in fields["tensors"].items()
                 },
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -179,9 +179,7 @@ class Piecewise:
                 "and needs one value more than boundaries"
             )
         if any(right <= left for left, right in pairwise(self.boundaries)):
-            raise UsageError(
-                f"the boundaries of a piecewise schedule must rise, unlike {list(self.boundaries)}"
-            )
+            raise UsageError(f"the boundaries of a piecewise schedule must rise, unlike {list(self.boundaries)}")
 
     def __call__(self, step: Number, total: Number) -> Number:
         """Returns the value at a step."""

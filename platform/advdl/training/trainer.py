@@ -98,7 +98,8 @@ class Trainer:
                 return DivergedError(f"{where}: the loss is {float(loss)}", hint=_SMALLER_STEPS)
             for variable, gradient in zip(objective.variables, gradients, strict=True):
                 if not _finite(gradient):
-                    return DivergedError(f"{where}: the gradient of {variable.path!r} is not finite", hint=_SMALLER_STEPS)
+                    what = f"the gradient of {variable.path!r} is not finite"
+                    return DivergedError(f"{where}: {what}", hint=_SMALLER_STEPS)
         return DivergedError(f"update {int(self.updates)}: a value was not finite", hint=_SMALLER_STEPS)
 
     def _minimise(self, objective: Objective, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -109,11 +110,12 @@ class Trainer:
         rate = tf.cast(tuning.learning_rate(tf.cast(self.updates, tf.float32), self._total), tf.float32)
         self.healthy.assign(self.healthy & finite)
 
-        def apply() -> None:
+        def apply() -> tf.Tensor:
             tuning.optimizer.learning_rate.assign(rate)
             tuning.optimizer.apply(self._clip(gradients, norm), objective.variables)
+            return finite
 
-        tf.cond(finite, lambda: (apply(), tf.constant(0))[1], lambda: tf.constant(0))
+        tf.cond(finite, apply, lambda: finite)
         report = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **aux}
         prefix = f"{objective.name}/"
         return {f"{prefix}{name}": value for name, value in report.items()}
@@ -171,7 +173,8 @@ def _finite(value: tf.Tensor) -> bool:
 
 def _split(batch: Batch, parts: int) -> list[Batch]:
     def part(index: int) -> Batch:
-        return tf.nest.map_structure(lambda value: tf.split(value, parts)[index], dict(batch))
+        cut: Batch = tf.nest.map_structure(lambda value: tf.split(value, parts)[index], dict(batch))
+        return cut
 
     return [part(index) for index in range(parts)]
 
