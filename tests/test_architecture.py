@@ -15,9 +15,7 @@ from advdl.plugin.hookspecs import PluginHooks, RunHooks
 
 ROOT = Path(__file__).parent.parent
 PLATFORM = ROOT / "platform/advdl"
-PACKAGES = sorted(
-    path.parent for folder in ("plugins", "envs") for path in ROOT.glob(f"{folder}/*/__init__.py")
-)
+PACKAGES = sorted(path.parent for folder in ("plugins", "envs") for path in ROOT.glob(f"{folder}/*/__init__.py"))
 SOURCES = sorted(path for folder in (PLATFORM, *PACKAGES) for path in folder.rglob("*.py"))
 ROOMS = ("plugin", "training", "rl", "testing", "experiment", "cli")  # the lowest first
 HEAVY = {"tensorflow", "keras", "torch", "numpy", "gymnasium", "pandas", "matplotlib", "tensorboard"}
@@ -133,15 +131,11 @@ def test_every_hook_is_documented_typed_and_tested(name: str, function: object) 
     parameters = list(inspect.signature(function).parameters.values())[1:]
     assert all(parameter.annotation is not parameter.empty for parameter in parameters)
     tests = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
-    assert any(f"def {name}(" in path.read_text(encoding="utf-8") for path in tests), (
-        f"no test implements {name}"
-    )
+    assert any(f"def {name}(" in path.read_text(encoding="utf-8") for path in tests), f"no test implements {name}"
 
 
 def test_no_source_file_is_too_long() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES
-    }
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert {path: length for path, length in lengths.items() if length > 600} == {}
 
 

@@ -65,9 +65,7 @@ class Acrobot(CompiledEnv):
         """Returns Gymnasium's physics with ``overrides``."""
         return with_overrides(AcrobotParams(), overrides, "advdl/Acrobot-v1")
 
-    def initial(
-        self, rng: tf.Tensor, params: AcrobotParams | None = None, *, batch_size: int = 1
-    ) -> tf.Tensor:
+    def initial(self, rng: tf.Tensor, params: AcrobotParams | None = None, *, batch_size: int = 1) -> tf.Tensor:
         """Draws every component from [-0.1, 0.1)."""
         del params
         return uniform([batch_size, 4], rng, -0.1, 0.1)

@@ -54,9 +54,7 @@ class CartPole(CompiledEnv):
     def __init__(self, *, sutton_barto_reward: bool = False) -> None:
         self._sutton_barto_reward = sutton_barto_reward
         defaults = CartPoleParams()
-        high = np.array(
-            [defaults.x_threshold * 2, np.inf, defaults.theta_threshold_radians * 2, np.inf], np.float32
-        )
+        high = np.array([defaults.x_threshold * 2, np.inf, defaults.theta_threshold_radians * 2, np.inf], np.float32)
         self.observation_space = spaces.Box(-high, high, dtype=np.float32)
         self.action_space = spaces.Discrete(2)
         super().__init__()
@@ -65,9 +63,7 @@ class CartPole(CompiledEnv):
         """Returns Gymnasium's physics with ``overrides``."""
         return with_overrides(CartPoleParams(), overrides, "advdl/CartPole-v1")
 
-    def initial(
-        self, rng: tf.Tensor, params: CartPoleParams | None = None, *, batch_size: int = 1
-    ) -> tf.Tensor:
+    def initial(self, rng: tf.Tensor, params: CartPoleParams | None = None, *, batch_size: int = 1) -> tf.Tensor:
         """Draws every component from [-0.05, 0.05)."""
         del params
         return uniform([batch_size, 4], rng, -0.05, 0.05)
@@ -83,9 +79,7 @@ class CartPole(CompiledEnv):
         force = tf.where(tf.equal(action, 1), 1.0, -1.0) * p.force_mag
         total_mass = p.masspole + p.masscart
         push = (force + p.masspole * p.length * tf.square(theta_dot) * sin) / total_mass
-        theta_acc = (p.gravity * sin - cos * push) / (
-            p.length * (4.0 / 3.0 - p.masspole * tf.square(cos) / total_mass)
-        )
+        theta_acc = (p.gravity * sin - cos * push) / (p.length * (4.0 / 3.0 - p.masspole * tf.square(cos) / total_mass))
         x_acc = push - p.masspole * p.length * theta_acc * cos / total_mass
         following = (
             x + p.tau * x_dot,
@@ -95,9 +89,7 @@ class CartPole(CompiledEnv):
         )
         return tf.stack(following, axis=-1)
 
-    def observation(
-        self, state: tf.Tensor, rng: tf.Tensor, params: CartPoleParams | None = None
-    ) -> tf.Tensor:
+    def observation(self, state: tf.Tensor, rng: tf.Tensor, params: CartPoleParams | None = None) -> tf.Tensor:
         """The state itself."""
         del rng, params
         return state

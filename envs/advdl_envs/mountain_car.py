@@ -61,9 +61,7 @@ class MountainCar(CompiledEnv):
         defaults = MountainCarParams(goal_velocity=self._goal_velocity)
         return with_overrides(defaults, overrides, "advdl/MountainCar-v0")
 
-    def initial(
-        self, rng: tf.Tensor, params: MountainCarParams | None = None, *, batch_size: int = 1
-    ) -> tf.Tensor:
+    def initial(self, rng: tf.Tensor, params: MountainCarParams | None = None, *, batch_size: int = 1) -> tf.Tensor:
         """Draws the position from [-0.6, -0.4); the car stands."""
         del params
         position = uniform([batch_size, 1], rng, -0.6, -0.4)
@@ -77,16 +75,12 @@ class MountainCar(CompiledEnv):
         p = params or self.default_params
         position, velocity = tf.unstack(state, axis=-1)
         push = (tf.cast(action, tf.float32) - 1.0) * p.force
-        velocity = tf.clip_by_value(
-            velocity + push - tf.cos(3.0 * position) * p.gravity, -p.max_speed, p.max_speed
-        )
+        velocity = tf.clip_by_value(velocity + push - tf.cos(3.0 * position) * p.gravity, -p.max_speed, p.max_speed)
         position = tf.clip_by_value(position + velocity, p.min_position, p.max_position)
         velocity = tf.where((position <= p.min_position) & (velocity < 0.0), 0.0, velocity)
         return tf.stack((position, velocity), axis=-1)
 
-    def observation(
-        self, state: tf.Tensor, rng: tf.Tensor, params: MountainCarParams | None = None
-    ) -> tf.Tensor:
+    def observation(self, state: tf.Tensor, rng: tf.Tensor, params: MountainCarParams | None = None) -> tf.Tensor:
         """The state itself."""
         del rng, params
         return state
@@ -103,9 +97,7 @@ class MountainCar(CompiledEnv):
         del state, action, rng, params
         return -tf.ones_like(next_state[:, 0])
 
-    def terminal(
-        self, state: tf.Tensor, rng: tf.Tensor, params: MountainCarParams | None = None
-    ) -> tf.Tensor:
+    def terminal(self, state: tf.Tensor, rng: tf.Tensor, params: MountainCarParams | None = None) -> tf.Tensor:
         """The car is at the goal, fast enough."""
         del rng
         p = params or self.default_params

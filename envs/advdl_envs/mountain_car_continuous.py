@@ -85,9 +85,7 @@ class MountainCarContinuous(CompiledEnv):
         p = params or self.default_params
         position, velocity = tf.unstack(state, axis=-1)
         push = tf.clip_by_value(action[:, 0], p.min_action, p.max_action) * p.power
-        velocity = tf.clip_by_value(
-            velocity + push - tf.cos(3.0 * position) * p.gravity, -p.max_speed, p.max_speed
-        )
+        velocity = tf.clip_by_value(velocity + push - tf.cos(3.0 * position) * p.gravity, -p.max_speed, p.max_speed)
         position = tf.clip_by_value(position + velocity, p.min_position, p.max_position)
         velocity = tf.where((position <= p.min_position) & (velocity < 0.0), 0.0, velocity)
         return tf.stack((position, velocity), axis=-1)

@@ -21,7 +21,5 @@ def with_overrides(defaults: P, overrides: Mapping[str, Any], env_id: str) -> P:
     """
     for name in overrides:
         if name not in defaults._fields:
-            raise unknown_name(
-                f"param of {env_id}", name, defaults._fields, command=f"advdl env info {env_id}"
-            )
+            raise unknown_name(f"param of {env_id}", name, defaults._fields, command=f"advdl env info {env_id}")
     return defaults._replace(**overrides)

@@ -59,9 +59,7 @@ class Pendulum(CompiledEnv):
         """Returns Gymnasium's physics with ``overrides``."""
         return with_overrides(PendulumParams(g=self._g), overrides, "advdl/Pendulum-v1")
 
-    def initial(
-        self, rng: tf.Tensor, params: PendulumParams | None = None, *, batch_size: int = 1
-    ) -> tf.Tensor:
+    def initial(self, rng: tf.Tensor, params: PendulumParams | None = None, *, batch_size: int = 1) -> tf.Tensor:
         """Draws the angle from [-pi, pi) and the angular velocity from [-1, 1)."""
         del params
         drawn = uniform([batch_size, 2], rng, -1.0, 1.0)
@@ -79,9 +77,7 @@ class Pendulum(CompiledEnv):
         speed = tf.clip_by_value(speed + acceleration * p.dt, -p.max_speed, p.max_speed)
         return tf.stack((angle + speed * p.dt, speed), axis=-1)
 
-    def observation(
-        self, state: tf.Tensor, rng: tf.Tensor, params: PendulumParams | None = None
-    ) -> tf.Tensor:
+    def observation(self, state: tf.Tensor, rng: tf.Tensor, params: PendulumParams | None = None) -> tf.Tensor:
         """Cosine and sine of the angle, and the angular velocity."""
         del rng, params
         angle, speed = tf.unstack(state, axis=-1)

@@ -14,9 +14,7 @@ def _twin(env_id: str, target: str, summary: str, observation: str, action: str)
 COMPONENTS = (
     _twin("CartPole-v1", "cartpole:CartPole", "balance a pole on a cart", "Box(4)", "Discrete(2)"),
     _twin("Acrobot-v1", "acrobot:Acrobot", "swing two links up", "Box(6)", "Discrete(3)"),
-    _twin(
-        "MountainCar-v0", "mountain_car:MountainCar", "swing a weak car up a hill", "Box(2)", "Discrete(3)"
-    ),
+    _twin("MountainCar-v0", "mountain_car:MountainCar", "swing a weak car up a hill", "Box(2)", "Discrete(3)"),
     _twin(
         "MountainCarContinuous-v0",
         "mountain_car_continuous:MountainCarContinuous",

@@ -9,12 +9,8 @@ _BACKBONES = (Component("backbone", "mlp", "advdl_basics.mlp:MLP", "fully connec
 _OPTIMIZERS = (
     Component("optimizer", "adam", "advdl_basics.optimizers:Adam", "adaptive moments"),
     Component("optimizer", "adamw", "advdl_basics.optimizers:AdamW", "Adam with decoupled weight decay"),
-    Component(
-        "optimizer", "sgd", "advdl_basics.optimizers:SGD", "gradient descent, with momentum on request"
-    ),
-    Component(
-        "optimizer", "rmsprop", "advdl_basics.optimizers:RMSprop", "steps scaled by recent gradients' size"
-    ),
+    Component("optimizer", "sgd", "advdl_basics.optimizers:SGD", "gradient descent, with momentum on request"),
+    Component("optimizer", "rmsprop", "advdl_basics.optimizers:RMSprop", "steps scaled by recent gradients' size"),
     Component("optimizer", "nadam", "advdl_basics.optimizers:Nadam", "Adam with Nesterov momentum"),
     Component("optimizer", "adamax", "advdl_basics.optimizers:Adamax", "Adam in the infinity norm"),
     Component("optimizer", "lion", "advdl_basics.optimizers:Lion", "the sign of momentum; wants small rates"),
@@ -24,12 +20,8 @@ _OPTIMIZERS = (
 _SCHEDULES = (
     Component("schedule", "constant", "advdl.training.schedules:Constant", "the same value all along"),
     Component("schedule", "linear", "advdl.training.schedules:Linear", "a straight line, then flat"),
-    Component(
-        "schedule", "cosine", "advdl.training.schedules:Cosine", "half a cosine; warm-up, floor, restarts"
-    ),
-    Component(
-        "schedule", "exponential", "advdl.training.schedules:Exponential", "geometric decay to a floor"
-    ),
+    Component("schedule", "cosine", "advdl.training.schedules:Cosine", "half a cosine; warm-up, floor, restarts"),
+    Component("schedule", "exponential", "advdl.training.schedules:Exponential", "geometric decay to a floor"),
     Component("schedule", "piecewise", "advdl.training.schedules:Piecewise", "steps from value to value"),
 )
 
@@ -39,9 +31,7 @@ _LOSSES = (
     Component("loss", "huber", "advdl_basics.losses:Huber", "squared error, absolute beyond delta"),
     Component("loss", "log-cosh", "advdl_basics.losses:LogCosh", "a smooth Huber"),
     Component("loss", "binary-crossentropy", "advdl_basics.losses:BinaryCrossentropy", "yes or no"),
-    Component(
-        "loss", "categorical-crossentropy", "advdl_basics.losses:CategoricalCrossentropy", "classes, one-hot"
-    ),
+    Component("loss", "categorical-crossentropy", "advdl_basics.losses:CategoricalCrossentropy", "classes, one-hot"),
     Component(
         "loss",
         "sparse-categorical-crossentropy",

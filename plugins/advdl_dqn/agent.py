@@ -37,13 +37,11 @@ class DQN(Agent):
         self,
         spaces: Spaces,
         *,
-        backbone: Annotated[Factory, Part("backbone")] = Choice("mlp", {"units": (128, 128)}),  # noqa: B008
-        loss: Annotated[Factory, Part("loss")] = Choice("huber"),  # noqa: B008
+        backbone: Annotated[Factory, Part("backbone")] = Choice("mlp", {"units": (128, 128)}),
+        loss: Annotated[Factory, Part("loss")] = Choice("huber"),
         gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
         double: bool = True,
-        epsilon: Annotated[Factory, Part("schedule")] = Choice(  # noqa: B008
-            "linear", {"start": 1.0, "end": 0.05, "over": 0.2}
-        ),
+        epsilon: Annotated[Factory, Part("schedule")] = Choice("linear", {"start": 1.0, "end": 0.05, "over": 0.2}),
         batch_size: Annotated[int, Gt(0)] = 64,
         buffer_size: Annotated[int, Gt(0)] = 100_000,
         learning_starts: Annotated[int, Ge(0)] = 1_000,

@@ -71,9 +71,7 @@ def layout() -> Summary.Value:
         value="eval/return_mean", lower="eval/return_low", upper="eval/return_high"
     )
     charts = [
-        layout_pb2.Chart(
-            title="return and its 95% interval", margin=layout_pb2.MarginChartContent(series=[interval])
-        ),
+        layout_pb2.Chart(title="return and its 95% interval", margin=layout_pb2.MarginChartContent(series=[interval])),
         layout_pb2.Chart(
             title="return: mean, IQM",
             multiline=layout_pb2.MultilineChartContent(tag=["eval/return_mean", "eval/return_iqm"]),

@@ -51,9 +51,7 @@ class TensorBoardTracker:
 
     def advdl_evaluated(self, step: int, evaluation: Metrics) -> None:
         """Writes an evaluation's figures; what has been measured is worth writing at once."""
-        values = (
-            summaries.scalar("eval/" + name.replace("/", "_"), value) for name, value in evaluation.items()
-        )
+        values = (summaries.scalar("eval/" + name.replace("/", "_"), value) for name, value in evaluation.items())
         self._open.add(step, *values)
         self._open.flush()
 

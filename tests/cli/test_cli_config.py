@@ -55,9 +55,7 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 class TestShow:
-    def test_values_and_origins(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_values_and_origins(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         Path("advdl.toml").write_text("seed = 3")
         Path("mine.toml").write_text("agent.goal = 'near'")
         monkeypatch.setenv("ADVDL_STEPS", "9")
@@ -87,9 +85,7 @@ class TestShow:
             (["--config", "none.toml"], "config file none.toml does not exist", "none.toml"),
         ],
     )
-    def test_wrong(
-        self, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str, hint: str
-    ) -> None:
+    def test_wrong(self, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str, hint: str) -> None:
         assert main(["config", "show", *arguments]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
@@ -113,7 +109,7 @@ class TestKeys:
 
     def test_one_section(self, capsys: pytest.CaptureFixture[str]) -> None:
         keys = [entry["key"] for entry in json.loads(output(capsys, "keys", "checkpoint", "--json"))]
-        assert keys == ["checkpoint.every_seconds", "checkpoint.keep_last", "checkpoint.keep_best"]
+        assert keys == ["checkpoint.every_seconds", "checkpoint.max_share", "checkpoint.keep_last", "checkpoint.keep_best"]
         assert "agent.name" in output(capsys, "keys", "agent")
 
     def test_a_component(self, capsys: pytest.CaptureFixture[str]) -> None:

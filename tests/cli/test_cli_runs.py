@@ -26,9 +26,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunFo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def run(
-        mean: float | None = None, env: str = "CartPole-v1", agent: str = "dqn", settings: Any = None
-    ) -> RunFolder:
+    def run(mean: float | None = None, env: str = "CartPole-v1", agent: str = "dqn", settings: Any = None) -> RunFolder:
         experiment = Experiment({**DATA, **(settings or {})}, {})
         folder = RunFolder.create(tmp_path / "runs", env, agent, experiment, ["advdl", "agent", "train"])
         if mean is not None:
@@ -65,9 +63,7 @@ class TestList:
         assert text.index(second.id[:17]) < text.index(first.id)
         assert "damaged" in text
 
-    def test_json_and_filters(
-        self, make: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_json_and_filters(self, make: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]) -> None:
         run, other = make(400.0), make(env="Taxi-v3", agent="ppo")
         with other.lock():
             other.write_status("running", step=5)
@@ -120,9 +116,7 @@ class TestShow:
         assert data["evaluation"]["return/mean"] == 475.5
         assert data["versions"]["numpy"]
 
-    @pytest.mark.parametrize(
-        ("file", "code"), [("run.json", 3), ("experiment.toml", 3), ("evaluations.jsonl", 3)]
-    )
+    @pytest.mark.parametrize(("file", "code"), [("run.json", 3), ("experiment.toml", 3), ("evaluations.jsonl", 3)])
     def test_damaged(
         self, make: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str], file: str, code: int
     ) -> None:
@@ -177,9 +171,7 @@ def test_no_heavy_imports(make: Callable[..., RunFolder]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_run_in_use_is_not_resumed(
-    make: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_in_use_is_not_resumed(make: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]) -> None:
     run = make()
     with run.lock():
         assert main(["runs", "resume", run.id, "--quiet"]) == 2

@@ -170,9 +170,7 @@ def test_a_folder_without_curves_is_refused_in_a_sentence(tmp_path, capsys, miss
     folder = tmp_path / "missing" if missing else tmp_path
     assert main(["tensorboard", "--runs-dir", str(folder)]) == ExitCode.USAGE
     captured = capsys.readouterr()
-    assert captured.err.startswith(
-        f"error: there are no curves to show in '{folder}'\nhint: advdl agent train"
-    )
+    assert captured.err.startswith(f"error: there are no curves to show in '{folder}'\nhint: advdl agent train")
 
 
 def test_a_run_that_is_not_there_is_refused_with_the_nearest(runs_dir, capsys):

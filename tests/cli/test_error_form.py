@@ -96,9 +96,7 @@ def test_a_bug_is_one_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--debug" in second
 
 
-@pytest.mark.parametrize(
-    "words", [["--debug", "plugins", "info", "dqm"], ["plugins", "info", "dqm", "--debug"]]
-)
+@pytest.mark.parametrize("words", [["--debug", "plugins", "info", "dqm"], ["plugins", "info", "dqm", "--debug"]])
 def test_debug_shows_the_traceback(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     error = capsys.readouterr().err
@@ -123,9 +121,7 @@ def plugin_that(folder: Path, body: str) -> dict[str, str]:
     ]
     (folder / "acting.py").write_text("\n".join([*source, "    def act():", f"        {body}", ""]))
     (folder / "acting-1.0.dist-info").mkdir()
-    (folder / "acting-1.0.dist-info/METADATA").write_text(
-        "Metadata-Version: 2.1\nName: acting\nVersion: 1.0\n"
-    )
+    (folder / "acting-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: acting\nVersion: 1.0\n")
     (folder / "acting-1.0.dist-info/entry_points.txt").write_text("[advdl]\nacting = acting\n")
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 

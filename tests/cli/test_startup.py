@@ -50,9 +50,7 @@ def run(code: str, **values: Any) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["plugins", "list"], ["plugins", "list", "--json"]]
-)
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["plugins", "list"], ["plugins", "list", "--json"]])
 def test_nothing_heavy_is_imported(words: list[str]) -> None:
     result = run(RUN, words=words)
     assert result["code"] == 0

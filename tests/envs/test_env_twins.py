@@ -142,9 +142,7 @@ def test_two_thousand_steps_of_a_random_walk_agree_closely(case: Case) -> None:
 
 
 @every_env
-def test_a_five_percent_change_of_any_param_is_noticed(
-    case: Case, recorded: Callable[[Case], TwinSteps]
-) -> None:
+def test_a_five_percent_change_of_any_param_is_noticed(case: Case, recorded: Callable[[Case], TwinSteps]) -> None:
     env = case.env()
     comparison = TwinComparison(env, recorded(case), tolerance=case.tolerance)
     defaults = env.get_default_params()
@@ -163,9 +161,7 @@ def test_other_physics_agree_one_a_batch_element(case: Case) -> None:
     parts.append(record(twin, states[:300]))
     set_physics(twin, case, case.other_physics)
     parts.append(record(twin, states[300:], seed=1))
-    steps = TwinSteps(
-        *(np.concatenate([getattr(p, f) for p in parts]) for f in TwinSteps.__dataclass_fields__)
-    )
+    steps = TwinSteps(*(np.concatenate([getattr(p, f) for p in parts]) for f in TwinSteps.__dataclass_fields__))
     env = case.env()
     defaults = env.get_default_params()
     both = {n: np.repeat([getattr(defaults, n), v], 300) for n, v in case.other_physics.items()}

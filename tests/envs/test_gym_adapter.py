@@ -199,9 +199,7 @@ def test_arrays_that_were_returned_do_not_change_later() -> None:
 
 
 def test_params_may_differ_between_copies() -> None:
-    vector = CompiledVectorEnv(
-        "advdl_envs.pendulum:Pendulum", 2, params={"g": np.array([0.0, 10.0], np.float32)}
-    )
+    vector = CompiledVectorEnv("advdl_envs.pendulum:Pendulum", 2, params={"g": np.array([0.0, 10.0], np.float32)})
     first, _ = vector.reset(seed=0)
     second = vector.step(np.zeros((2, 1), np.float32))[0]
     assert first[0, 2] == second[0, 2]

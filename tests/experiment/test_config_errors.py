@@ -94,9 +94,7 @@ def test_the_config_file_is_named(resolve: Resolve, tmp_path: Path) -> None:
 
 
 def test_other_variables_are_not_ours(resolve: Resolve) -> None:
-    assert (
-        resolve(environ={"ADVDL_SQLITE_PATH": "x", "ADVDL_DEBUG": "1", "ADVDL_TRACE": "1"}).get("seed") == 0
-    )
+    assert resolve(environ={"ADVDL_SQLITE_PATH": "x", "ADVDL_DEBUG": "1", "ADVDL_TRACE": "1"}).get("seed") == 0
 
 
 def test_an_env_that_does_not_exist_names_its_origin(resolve: Resolve) -> None:
@@ -226,9 +224,7 @@ class TestExperiment:
         assert sentence in caught.value.message
         assert caught.value.exit_code == 3
 
-    def test_a_missing_plugin_is_no_damage(
-        self, resolve: Resolve, toy_host: PluginHost, tmp_path: Path
-    ) -> None:
+    def test_a_missing_plugin_is_no_damage(self, resolve: Resolve, toy_host: PluginHost, tmp_path: Path) -> None:
         path = tmp_path / "experiment.toml"
         path.write_text(resolve().to_toml().replace('name = "dqn"', 'name = "gone"'))
         with pytest.raises(UsageError, match="there is no agent 'gone'"):

@@ -181,9 +181,7 @@ def test_shorthands_and_variables(resolve: Resolve) -> None:
 
 
 def test_the_env_is_spelt_in_full_before_its_recipe_is_looked_up(resolve: Resolve) -> None:
-    experiment = resolve(
-        command_line={"env": "cartpole"}, canonical_env=lambda name: {"cartpole": "CartPole-v1"}[name]
-    )
+    experiment = resolve(command_line={"env": "cartpole"}, canonical_env=lambda name: {"cartpole": "CartPole-v1"}[name])
     assert experiment.get("env.id") == "CartPole-v1"
     assert experiment.get("steps") == 7
     assert experiment.origins["env.id"] == "command line"

@@ -41,9 +41,7 @@ def other_writer(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_second_process_is_refused_until_the_first_dies(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with other_writer(path) as process:
-        done = subprocess.run(
-            [sys.executable, "-c", TRY, str(path)], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", TRY, str(path)], capture_output=True, text=True, check=True)
         assert done.stdout == f"run x is in use by process {process.pid}\n"
         with pytest.raises(UsageError, match=f"in use by process {process.pid}"), locked(path, what="run x"):
             pass
@@ -69,15 +67,11 @@ def test_a_forked_child_does_not_keep_it(tmp_path: Path) -> None:
     """An env's worker may outlive a killed trainer; the run must be free to resume all the same."""
     path = tmp_path / "lock"
     code = HOLD.replace("time.sleep(60)", "import os; os.fork() or time.sleep(60); time.sleep(60)")
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, start_new_session=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == b"held\n"
-        while (
-            len(children := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()) < 1
-        ):
+        while len(children := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()) < 1:
             pass
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

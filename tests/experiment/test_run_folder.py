@@ -57,9 +57,7 @@ class TestCreate:
         run = make("../../x")
         assert run.path.resolve().is_relative_to((tmp_path / "runs").resolve())
 
-    def test_somewhere_that_cannot_be_written(
-        self, resolve: Callable[..., Experiment], tmp_path: Path
-    ) -> None:
+    def test_somewhere_that_cannot_be_written(self, resolve: Callable[..., Experiment], tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         for root in (tmp_path / "file", Path("/proc/runs")):
             with pytest.raises(UsageError, match=f"a run cannot be written to {root}: ") as caught:

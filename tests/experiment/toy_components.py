@@ -37,9 +37,7 @@ class Ppo:
 class Demanding:
     """An agent with an option that has no default."""
 
-    def __init__(
-        self, spaces: Any, *, goal: float, backbone: Annotated[Factory, Part("backbone")] = MLP
-    ) -> None: ...
+    def __init__(self, spaces: Any, *, goal: float, backbone: Annotated[Factory, Part("backbone")] = MLP) -> None: ...
 
 
 class Mlp:

@@ -13,7 +13,5 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packag
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
     yield Packages(folder)
-    for name in [
-        name for name, module in sys.modules.items() if str(folder) in str(getattr(module, "__file__", ""))
-    ]:
+    for name in [name for name, module in sys.modules.items() if str(folder) in str(getattr(module, "__file__", ""))]:
         del sys.modules[name]

@@ -202,9 +202,7 @@ def test_commands_are_added_and_clashes_left_out(packages: Packages) -> None:
     assert [info.name for info in app.registered_commands] == ["mine"]
     assert CliRunner().invoke(app, ["mine"]).output == "one\n"
     problems = {record.name: record.problems for record in host.plugins}
-    assert problems["two"] == [
-        "its command 'shared' cannot be used: plugin 'three' offers one of that name too"
-    ]
+    assert problems["two"] == ["its command 'shared' cannot be used: plugin 'three' offers one of that name too"]
     assert problems["four"] == ["its command 'agent' is left out: advdl has a command of that name"]
     assert problems["five"] == ["its commands are left out: advdl_commands: OSError: late"]
     with pytest.raises(PluginError, match="offered by the plugins 'three' and 'two'"):
@@ -212,9 +210,7 @@ def test_commands_are_added_and_clashes_left_out(packages: Packages) -> None:
 
 
 def test_checks_are_collected_and_a_broken_hook_becomes_a_failing_check(packages: Packages) -> None:
-    packages.add(
-        "fine", "\n@hookimpl\ndef advdl_checks():\n    yield Check('server', lambda: 'it answers')\n"
-    )
+    packages.add("fine", "\n@hookimpl\ndef advdl_checks():\n    yield Check('server', lambda: 'it answers')\n")
     packages.add("broken", "\n@hookimpl\ndef advdl_checks():\n    raise OSError('no server')\n")
     checks = dict(host_of("fine", "broken").checks())
     assert checks["fine"].run() == "it answers"

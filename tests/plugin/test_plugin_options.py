@@ -50,7 +50,7 @@ class Example:
         weights: Mapping[str, float] = {"a": 1.0},
         names: Annotated[Sequence[str], Len(1, 2)] = ("a",),
         checked: Annotated[int, AfterValidator(even)] = 2,
-        part: Annotated[Factory, Part("loss")] = Choice("huber", {"delta": 2.0}),  # noqa: B008
+        part: Annotated[Factory, Part("loss")] = Choice("huber", {"delta": 2.0}),
         either: Annotated[float | Factory, Part("schedule")] = 0.1,
         needed: int,
         name: str = "never an option",
@@ -141,9 +141,7 @@ def test_lossless_conversions(name: str, raw: Any, value: Any) -> None:
         ("needed", None),
     ],
 )
-def test_everything_else_is_refused_with_the_option_the_value_and_what_is_allowed(
-    name: str, raw: Any
-) -> None:
+def test_everything_else_is_refused_with_the_option_the_value_and_what_is_allowed(name: str, raw: Any) -> None:
     option = OPTIONS[name]
     with pytest.raises(UsageError) as caught:
         coerce(option, raw, where="agent", command="advdl plugins info example")

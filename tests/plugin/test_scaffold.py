@@ -65,9 +65,7 @@ def test_what_is_written_is_formatted_and_linted(kind: str, tmp_path: Path) -> N
     made = scaffold(f"toy-{kind}", kind, tmp_path)
     ruff = Path(sys.executable).with_name("ruff")
     for check in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
-        done = subprocess.run(
-            [ruff, *check, "."], cwd=made.folder, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([ruff, *check, "."], cwd=made.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
 

@@ -76,9 +76,7 @@ def test_it_compiles_and_learns(name):
     computed = gradients(tf.constant(batch(name)))
     assert all(np.isfinite(gradient).all() for gradient in computed)
     assert all(np.any(gradient) for gradient in computed)
-    np.testing.assert_allclose(
-        tf.function(model, jit_compile=True)(batch(name)), model(batch(name)), atol=1e-5
-    )
+    np.testing.assert_allclose(tf.function(model, jit_compile=True)(batch(name)), model(batch(name)), atol=1e-5)
 
 
 def test_mixed_precision_computes_in_half_and_keeps_weights_whole():

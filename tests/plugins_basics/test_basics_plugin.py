@@ -60,7 +60,4 @@ def test_every_option_is_typed_and_documented(host, component):
 )
 def test_every_component_is_built_by_name(host, component):
     needed = REQUIRED.get(component.kind, {}).get(component.name, {})
-    assert (
-        callable(host.build(component.kind, {"name": component.name, **needed}))
-        or component.kind == "optimizer"
-    )
+    assert callable(host.build(component.kind, {"name": component.name, **needed})) or component.kind == "optimizer"

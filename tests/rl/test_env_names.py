@@ -75,9 +75,7 @@ def test_an_unknown_name_says_what_is_near(name: str, says: str, hint: str, host
 def test_a_missing_package_comes_with_its_pip_line(
     name: str, module: str, line: str, host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "importlib.util.find_spec", lambda wanted: None
-    )  # also where the package is installed
+    monkeypatch.setattr("importlib.util.find_spec", lambda wanted: None)  # also where the package is installed
     with pytest.raises(UsageError) as caught:
         resolve_env_id(name, host)
     assert module in caught.value.message
@@ -114,9 +112,7 @@ def test_facts_of_a_host_env(host: PluginHost) -> None:
 def test_an_env_that_cannot_be_made_is_one_sentence(host: PluginHost) -> None:
     gymnasium.register("AdvdlBroken-v0", entry_point="no_such_module:Env")
     try:
-        with pytest.raises(
-            UsageError, match=r"env 'AdvdlBroken-v0' cannot be made: No module named 'no_such_module'"
-        ):
+        with pytest.raises(UsageError, match=r"env 'AdvdlBroken-v0' cannot be made: No module named 'no_such_module'"):
             env_facts("AdvdlBroken-v0", host)
     finally:
         del gymnasium.registry["AdvdlBroken-v0"]

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 Judge = Callable[[int], Mapping[str, float]]
 """Evaluates the agent as it is at a step, reports it, and returns the figures."""
 
-# Saving may take this share of the time at most: a replay of gigabytes is saved less often than a small network.
-_SAVING_SHARE = 0.01
-
-
 @dataclass(slots=True)
 class Plan:
     """When what happens next, in env steps; saved with each checkpoint, so that a resumed run keeps its rhythm."""
@@ -127,7 +123,7 @@ class Loop:
                 self._store.protect(step)
 
     def _save_if_due(self) -> None:
-        interval = max(self._checkpoint.every_seconds, self._save_seconds / _SAVING_SHARE)
+        interval = max(self._checkpoint.every_seconds, self._save_seconds / self._checkpoint.max_share)
         if time.monotonic() - self._saved_at >= interval:
             self.save()
 

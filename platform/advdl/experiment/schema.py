@@ -68,7 +68,7 @@ class Trainer(Section):
 
     clip_norm: Finite = Field(10.0, ge=0, description="largest global norm of a gradient; 0 never clips")
     accumulate: int = Field(
-        1, ge=1, description="parts that a batch is cut into, to save memory; their gradients are averaged"
+        1, ge=1, description="parts that a batch is cut into to save memory"
     )
     jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the program; auto compiles it")
     chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
@@ -89,6 +89,9 @@ class Checkpoint(Section):
     """When the state of training is saved, and which of it is kept."""
 
     every_seconds: Finite = Field(30.0, gt=0, description="seconds between checkpoints")
+    max_share: Finite = Field(
+        0.01, gt=0, le=1, description="share of the time that saving may take; large states are saved less often"
+    )
     keep_last: int = Field(2, ge=1, description="newest checkpoints that are kept")
     keep_best: bool = Field(True, description="whether the checkpoint of the best evaluation is kept too")
 

@@ -94,11 +94,12 @@ class CompiledEngine:
         self._episode_return = tf.Variable(tf.zeros([self._num_envs]), trainable=False)
         self._episode_length = tf.Variable(tf.zeros([self._num_envs], tf.int32), trainable=False)
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._update_index = tf.Variable(0, dtype=tf.int64, trainable=False)  # of the last update in its round
 
     def _iterate(self, iteration: tf.Tensor) -> None:
         env_steps = (iteration + 1) * self._num_envs
         self._step_envs(iteration)
-        self._update(self.source.updates_due(env_steps))
+        self._update(env_steps)
         self._iteration.assign(iteration + 1)
 
     def _step_envs(self, iteration: tf.Tensor) -> None:
@@ -152,12 +153,14 @@ class CompiledEngine:
         self._episode_return.assign(self._episode_return * (1.0 - ended))
         self._episode_length.assign(tf.where(done, 0, self._episode_length))
 
-    def _update(self, due: tf.Tensor) -> None:
+    def _update(self, env_steps: tf.Tensor) -> None:
         def go_on(index: tf.Tensor) -> tf.Tensor:
-            return tf.logical_and(index < due, self._trainer.healthy.read_value())
+            # Asked before every update: a source may end a round early, after what feedback told it.
+            return tf.logical_and(index < self.source.updates_due(env_steps), self._trainer.healthy.read_value())
 
         def body(index: tf.Tensor) -> tuple[tf.Tensor]:
             step = self._trainer.updates.read_value()
+            self._update_index.assign(index)
             batch = self.source.sample(self._streams["sample"].at(step), index)
             report = self._trainer.update(batch, self._streams["update"].at(step))
             self.source.feedback(batch, report)
@@ -171,7 +174,7 @@ class CompiledEngine:
     def _diagnosis(self) -> Exception:
         """Repeats the update that failed: its batch and its seed are functions of its number."""
         step = self._trainer.updates - 1
-        batch = self.source.sample(self._streams["sample"].at(step), tf.constant(0, tf.int64))
+        batch = self.source.sample(self._streams["sample"].at(step), self._update_index)
         return self._trainer.diagnose(batch, self._streams["update"].at(step))
 
 

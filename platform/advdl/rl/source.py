@@ -23,7 +23,10 @@ class Source(Protocol):
         """Stores one step of every env copy."""
 
     def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
-        """Returns how many updates follow the step that made the count of env steps ``env_steps``; int64 scalar."""
+        """Returns how many updates follow the step that made the count of env steps ``env_steps``; int64 scalar.
+
+        Asked again before each of them: an answer that has become smaller ends the round.
+        """
 
     def sample(self, seed: tf.Tensor, index: tf.Tensor) -> Batch:
         """Returns the batch of the ``index``-th of the updates that are due."""

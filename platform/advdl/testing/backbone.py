@@ -27,9 +27,7 @@ def check_backbone(factory: Factory, *, spaces: Sequence[gymnasium.Space[Any]] |
         ContractError: Names the clause that is broken.
     """
     clauses = Clauses("backbone", factory)
-    taken = [
-        space for space in spaces or _usual_spaces() if _takes(clauses, factory, space, spaces is not None)
-    ]
+    taken = [space for space in spaces or _usual_spaces() if _takes(clauses, factory, space, spaces is not None)]
     clauses.require(taken, "it takes vectors or images", f"it refuses {', '.join(map(str, _usual_spaces()))}")
     for space in taken:
         _check_on(clauses, factory, space)

@@ -61,13 +61,9 @@ class _Check:
     def start(self) -> None:
         clause = "initial(rng, params, batch_size=n) returns a nest of tensors [n, ...]"
         for batch_size in (1, _COPIES):
-            state = self._attempt(
-                clause, lambda n=batch_size: self._env.initial(_seed(0), None, batch_size=n)
-            )
+            state = self._attempt(clause, lambda n=batch_size: self._env.initial(_seed(0), None, batch_size=n))
             leading = [tuple(value.shape)[:1] for value in tf.nest.flatten(state)]
-            self._require(
-                bool(leading) and set(leading) == {(batch_size,)}, clause, f"batch axes are {leading}"
-            )
+            self._require(bool(leading) and set(leading) == {(batch_size,)}, clause, f"batch axes are {leading}")
 
     def compiles(self) -> dict[str, NDArray[Any]]:
         clause = "every function can be traced and compiled with XLA"
@@ -78,9 +74,7 @@ class _Check:
         state, action = self._start(), tf.constant(self._actions[0])
         clause = "transition, observation, reward and terminal work on a batch"
         following, *seen = self._attempt(clause, lambda: self._one_step(state, action, None, _seed(0)))
-        before, after = (
-            tf.nest.map_structure(lambda v: (tuple(v.shape), v.dtype), s) for s in (state, following)
-        )
+        before, after = (tf.nest.map_structure(lambda v: (tuple(v.shape), v.dtype), s) for s in (state, following))
         clause = "transition keeps the state's structure, shapes and dtypes"
         self._require(before == after, clause, f"{before} became {after}")
         space = self._env.observation_space
@@ -95,9 +89,7 @@ class _Check:
         space = self._env.observation_space
         rows = rollout["observation"].reshape(-1, *(space.shape or ()))
         outside = [row for row in rows if np.asarray(row) not in space]
-        self._require(
-            not outside, "observations are in observation_space", f"{outside[:1]} is not in {space}"
-        )
+        self._require(not outside, "observations are in observation_space", f"{outside[:1]} is not in {space}")
 
     def deterministic(self, rollout: dict[str, NDArray[Any]]) -> None:
         again = self._play()
@@ -128,15 +120,11 @@ class _Check:
         if defaults is None:
             return
         clause = "get_default_params() is a NamedTuple of numbers or tensors, each a scalar or [batch]"
-        self._require(
-            isinstance(defaults, tuple) and hasattr(defaults, "_fields"), clause, f"it is {defaults!r}"
-        )
+        self._require(isinstance(defaults, tuple) and hasattr(defaults, "_fields"), clause, f"it is {defaults!r}")
         state, action = self._start(), tf.constant(self._actions[0])
         expected = self._one_step(state, action, None, _seed(3))
         for values in (defaults, self._one_each(defaults)):
-            found = self._attempt(
-                clause, lambda values=values: self._one_step(state, action, values, _seed(3))
-            )
+            found = self._attempt(clause, lambda values=values: self._one_step(state, action, values, _seed(3)))
             same = _close(expected, found, 1e-4)
             self._require(same, "params=None means the defaults, also one of them an element", "it does not")
         self._refuses_unknown_param()
@@ -198,9 +186,7 @@ def _instance(env: CompiledEnv | Factory | Component) -> CompiledEnv:
             name = getattr(made, "__name__", repr(made))
             raise ContractError(name, "it can be made with its default options", str(error)) from error
     if not isinstance(made, CompiledEnv):
-        raise ContractError(
-            repr(made), "it is an advdl.rl.functional.CompiledEnv", f"it is a {type(made).__name__}"
-        )
+        raise ContractError(repr(made), "it is an advdl.rl.functional.CompiledEnv", f"it is a {type(made).__name__}")
     return made
 
 

@@ -47,9 +47,7 @@ def _check_on(clauses: Clauses, factory: Factory, shape: tuple[int, ...]) -> Non
     layer, batch = factory(), _batch(shape)
     with clauses.clause(f"it takes inputs of shape [batch, {', '.join(map(str, shape))}]"):
         outputs = layer(batch, training=False)
-    clauses.require(
-        np.isfinite(outputs).all(), "outputs are finite", f"on inputs of shape {shape} they are not"
-    )
+    clauses.require(np.isfinite(outputs).all(), "outputs are finite", f"on inputs of shape {shape} they are not")
     clause = "the shape that a functional model computes is that of the outputs"
     with clauses.clause(clause):
         promised = tuple(layer(keras.KerasTensor(batch.shape, batch.dtype.name)).shape)

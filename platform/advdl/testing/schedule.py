@@ -42,6 +42,4 @@ def _check_traced(clauses: Clauses, factory: Factory, numbers: list[float]) -> N
             clauses.require(scalar, "for tensors it returns a float scalar", f"it returns {value}")
             close = math.isclose(float(value), number, rel_tol=1e-4, abs_tol=1e-6)
             clause = "tensors and numbers give the same values"
-            clauses.require(
-                close, clause, f"at step {step} of {_TOTAL}: {float(value):.6g}, not {number:.6g}"
-            )
+            clauses.require(close, clause, f"at step {step} of {_TOTAL}: {float(value):.6g}, not {number:.6g}")

@@ -150,9 +150,7 @@ class TwinComparison:
             apart = np.minimum(apart, np.abs(apart - turn))
         excess = apart / (1 + np.abs(expected))
         if not excess.max(initial=0.0) <= self._tolerance:  # a NaN is not close either
-            self._differs(
-                what, f"{what} differs by {excess.max():.2g} * (1 + |value|), not {self._tolerance:g}"
-            )
+            self._differs(what, f"{what} differs by {excess.max():.2g} * (1 + |value|), not {self._tolerance:g}")
 
     def _differs(self, what: str, detail: str) -> None:
         raise ContractError(self._name, f"its {what} equals its twin's", detail)
@@ -196,9 +194,7 @@ def _same_facts(env: CompiledEnv, twin_id: str, twin: gymnasium.Env[Any, Any]) -
     }
     for name, (ours, theirs) in pairs.items():
         if ours != theirs:
-            raise ContractError(
-                type(env).__name__, f"its {name} equals its twin's", f"{ours} is not {theirs}"
-            )
+            raise ContractError(type(env).__name__, f"its {name} equals its twin's", f"{ours} is not {theirs}")
 
 
 def _state(twin: gymnasium.Env[Any, Any]) -> Array:

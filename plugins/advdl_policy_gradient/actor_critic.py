@@ -1,0 +1,188 @@
+"""What the agents of this family share: acting, collecting, advantages, the loss around the policy's own term."""
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from advdl.plugin import Factory
+from advdl.rl import Acted, Agent, Progress, Source, Spaces
+from advdl.rl.distributions import Bounds, Distribution, action_model
+from advdl.rl.normalise import RewardScale
+from advdl.rl.returns import advantages
+from advdl.rl.rollout import RolloutSource, space_spec
+from advdl.training import Aux, Batch, Objective
+from advdl_policy_gradient.network import PolicyNetwork
+from advdl_policy_gradient.preparation import RolloutPreparation
+
+_SCALAR = tf.TensorSpec((), tf.float32)
+_FLAG = tf.TensorSpec((), tf.bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options that every agent of the family has; their meaning is in the agents' docstrings."""
+
+    backbone: Factory
+    bounds: Bounds
+    log_std: float
+    orthogonal: bool
+    normalise_observations: bool
+    scale_rewards: bool
+    gamma: float
+    horizon: int
+    entropy: Any
+    shared: bool = False
+    critic: bool = True
+    trace: float = 1.0
+    epochs: int = 1
+    batch_size: int | None = None
+    value_weight: float = 0.5
+    normalise_advantages: bool = False
+
+
+class ActorCritic(Agent):
+    """A policy and, beside it, a value function that says how much better an action was than expected.
+
+    Args:
+        spaces: What the agent sees and can do.
+        settings: The options.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, spaces: Spaces, settings: Settings) -> None:
+        super().__init__(spaces)
+        self.settings = settings
+        self.actions = action_model(spaces.action, bounds=settings.bounds, agent=self.name)
+        self.network = PolicyNetwork(
+            spaces.observation,
+            self.actions,
+            settings.backbone,
+            shared=settings.shared,
+            critic=settings.critic,
+            normalise=settings.normalise_observations,
+            orthogonal=settings.orthogonal,
+            log_std=settings.log_std,
+        )
+        self.reward_scale = RewardScale() if settings.scale_rewards else None
+        self._entropy = as_schedule_of(settings.entropy)
+
+    @property
+    def models(self) -> Mapping[str, keras.Model | keras.layers.Layer]:
+        """The network, and the scale of rewards where there is one."""
+        scale = {} if self.reward_scale is None else {"reward_scale": self.reward_scale}
+        return {"network": self.network, **scale}
+
+    def act(self, observation: Any, carry: Any, seed: tf.Tensor, *, progress: Progress | None) -> Acted:
+        """Draws actions from the policy while training; else takes the policy's mode."""
+        parameters, value = self.network(observation)
+        policy = self.actions.distribution(parameters)
+        if progress is None:
+            return Acted(self.actions.to_env(policy.mode()), carry)
+        raw = policy.sample(seed)
+        extras = {"raw": raw, "value": value, **self.extras(policy, raw, progress)}
+        return Acted(self.actions.to_env(raw), carry, extras)
+
+    def source(self, *, num_envs: int) -> Source:
+        """Builds the rollout's memory."""
+        observation = space_spec(self.spaces.observation)
+        fields = {"observation": observation, "next_observation": observation, "raw": self.actions.raw}
+        fields |= {"reward": _SCALAR, "terminated": _FLAG, "truncated": _FLAG, "value": _SCALAR}
+        horizon, batch_size = self.settings.horizon, self.settings.batch_size
+        return RolloutSource(
+            fields | dict.fromkeys(self.extra_names, _SCALAR),
+            {"advantage": _SCALAR, "target": _SCALAR},
+            hidden=frozenset({"next_observation", "reward", "terminated", "truncated"}),
+            num_envs=num_envs,
+            horizon=horizon,
+            epochs=self.settings.epochs,
+            batch_size=batch_size or horizon * num_envs,
+            preparation=RolloutPreparation(self, num_envs),
+            stop=self.stop,
+        )
+
+    def objectives(self) -> Sequence[Objective]:
+        """One: the policy's loss, the value function's and the entropy's, weighted."""
+        return [Objective(self.name, self._loss, self.network.trainable_variables)]
+
+    extra_names: ClassVar[tuple[str, ...]] = ("entropy_weight",)
+    """What ``extras`` returns."""
+
+    def extras(self, policy: Distribution, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
+        """Returns what is stored of the moment of acting, each ``[num_envs]``; schedules are read here."""
+        del policy
+        return {"entropy_weight": scheduled(self._entropy, progress, raw)}
+
+    def estimate(self, rollout: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns advantages and what values are drawn to, each ``[horizon, num_envs]``.
+
+        Args:
+            rollout: What was stored, rewards scaled, and ``next_value``.
+        """
+        advantage = advantages(
+            rollout["reward"],
+            rollout["value"],
+            rollout["next_value"],
+            rollout["terminated"],
+            rollout["truncated"],
+            gamma=self.settings.gamma,
+            trace=self.settings.trace,
+        )
+        return {"advantage": advantage, "target": advantage + rollout["value"]}
+
+    def stop(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Says from an update's report whether the rest of the round is left out."""
+        del report
+        return tf.constant(False)
+
+    @abc.abstractmethod
+    def policy_loss(self, batch: Batch, log_prob: tf.Tensor, advantage: tf.Tensor) -> tuple[tf.Tensor, Aux]:
+        """Returns the policy's term of the loss, a scalar, and metrics.
+
+        Args:
+            batch: What was stored and estimated.
+            log_prob: Log-probabilities of the stored actions under the present policy.
+            advantage: Advantages, normalised where that is asked for.
+        """
+
+    def value_loss(self, batch: Batch, value: tf.Tensor) -> tf.Tensor:
+        """Returns the mean squared error of the values."""
+        return tf.reduce_mean(tf.square(value - batch["target"]))
+
+    def _loss(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, Aux]:
+        del seed
+        parameters, value = self.network(batch["observation"], training=True)
+        policy = self.actions.distribution(parameters)
+        entropy = policy.entropy()
+        advantage = batch["advantage"]
+        if self.settings.normalise_advantages:
+            advantage = standardised(advantage)
+        policy_loss, aux = self.policy_loss(batch, policy.log_prob(batch["raw"]), advantage)
+        value_loss = self.value_loss(batch, value)
+        bonus = tf.reduce_mean(batch["entropy_weight"] * entropy)
+        loss = policy_loss + self.settings.value_weight * value_loss - bonus
+        report = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": tf.reduce_mean(entropy)}
+        return loss, report | dict(aux)
+
+
+def standardised(values: tf.Tensor) -> tf.Tensor:
+    """Shifts and scales to mean 0 and variance 1."""
+    centred = values - tf.reduce_mean(values)
+    return centred / (tf.sqrt(tf.reduce_mean(tf.square(centred))) + 1e-8)
+
+
+def as_schedule_of(value: Any) -> Callable[..., Any]:
+    """Returns the schedule of an option that is a number or a schedule."""
+    from advdl.training.schedules import as_schedule
+
+    return as_schedule(value() if callable(value) else value)
+
+
+def scheduled(schedule: Callable[..., Any], progress: Progress, like: tf.Tensor) -> tf.Tensor:
+    """Returns a schedule's present value for each env copy, ``[num_envs]``."""
+    now = tf.cast(schedule(progress.env_steps, progress.total), tf.float32)
+    return tf.fill(tf.shape(like)[:1], now)

@@ -1,0 +1,100 @@
+"""The network of policy and value."""
+
+from typing import Any
+
+import gymnasium
+import keras
+import numpy as np
+from gymnasium import spaces
+
+from advdl.errors import UsageError
+from advdl.plugin import Factory
+from advdl.rl.distributions import ActionModel
+from advdl.rl.normalise import Normalise
+
+
+class PolicyNetwork(keras.Model):  # type: ignore[misc]
+    """Maps observations to the policy's parameters ``[batch, outputs + free]`` and to values ``[batch]``.
+
+    Args:
+        observation_space: What is observed.
+        actions: Says how many parameters the policy has.
+        backbone: Turns observations into features; called as ``backbone(space)``.
+        shared: Whether policy and value have one backbone.
+        critic: Whether there are values; without it they are 0.
+        normalise: Whether observations are normalised before the backbone.
+        orthogonal: Whether kernels start orthogonal, with gain sqrt(2), 0.01 for the policy's head and 1 for the
+            value's (Andrychowicz et al. 2021, arXiv:2006.05990); replaces what the backbones start with.
+        log_std: What the parameters that do not depend on the observation start with.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        actions: ActionModel,
+        backbone: Factory,
+        *,
+        shared: bool,
+        critic: bool,
+        normalise: bool,
+        orthogonal: bool,
+        log_std: float,
+    ) -> None:
+        super().__init__(name="policy_network")
+        self.normalise = Normalise(_normalisable(observation_space)) if normalise else None
+        seen = _unbounded(observation_space) if normalise else observation_space
+        self.actor = backbone(seen)
+        self.critic = None if shared or not critic else backbone(seen)
+        self.policy = keras.layers.Dense(actions.outputs, dtype="float32", name="policy")
+        self.value = keras.layers.Dense(1, dtype="float32", name="value") if critic else None
+        self.free = (
+            self.add_weight(shape=(actions.free,), initializer=keras.initializers.Constant(log_std), name="log_std")
+            if actions.free
+            else None
+        )
+        self(keras.Input(observation_space.shape, dtype=_dtype(observation_space)))
+        if orthogonal:
+            self._orthogonalise()
+
+    def call(self, observation: Any, training: bool = False) -> tuple[Any, Any]:
+        """Returns the policy's parameters and the values."""
+        seen = observation if self.normalise is None else self.normalise(observation)
+        features = self.actor(seen, training=training)
+        parameters = self.policy(features)
+        if self.free is not None:
+            width = (keras.ops.shape(parameters)[0], self.free.shape[0])
+            parameters = keras.ops.concatenate([parameters, keras.ops.broadcast_to(self.free, width)], axis=-1)
+        if self.value is None:
+            return parameters, keras.ops.zeros_like(parameters[:, 0])
+        if self.critic is not None:
+            features = self.critic(seen, training=training)
+        return parameters, self.value(features)[:, 0]
+
+    def _orthogonalise(self) -> None:
+        for backbone in (self.actor, self.critic):
+            _orthogonal(backbone, 2**0.5)
+        _orthogonal(self.policy, 0.01)
+        _orthogonal(self.value, 1.0)
+
+
+def _orthogonal(layer: keras.layers.Layer | None, gain: float) -> None:
+    for variable in [] if layer is None else layer.trainable_variables:
+        if variable.name == "kernel" and len(variable.shape) > 1:
+            variable.assign(keras.initializers.Orthogonal(gain)(variable.shape))
+
+
+def _normalisable(space: gymnasium.Space[Any]) -> tuple[int, ...]:
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        return tuple(space.shape)
+    raise UsageError(
+        f"agent.normalise_observations is for Box observations of floats, not for {space}",
+        hint="leave it out: --set agent.normalise_observations=false",
+    )
+
+
+def _unbounded(space: gymnasium.Space[Any]) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, space.shape, np.float32)
+
+
+def _dtype(space: gymnasium.Space[Any]) -> str:
+    return "float32" if space.dtype == np.float64 else str(np.dtype(space.dtype))

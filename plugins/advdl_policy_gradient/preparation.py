@@ -1,0 +1,61 @@
+"""From a full rollout to advantages; and when running statistics take effect."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from advdl.rl.returns import discounted_sums
+
+if TYPE_CHECKING:
+    from advdl_policy_gradient.actor_critic import ActorCritic
+
+
+class RolloutPreparation:
+    """Prepares one agent's rollouts.
+
+    Observations' statistics wait until the round's updates are made, so that the policy that learns is the one that
+    acted. Rewards' take effect at once: no policy sees rewards.
+
+    Args:
+        agent: Whose network values observations.
+        num_envs: Env copies that are stepped together.
+    """
+
+    def __init__(self, agent: "ActorCritic", num_envs: int) -> None:
+        self._agent = agent
+        self._sums = tf.Variable(tf.zeros([num_envs]), trainable=False)
+
+    def prepare(self, rollout: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
+        """Scales rewards, values next observations and estimates advantages."""
+        network = self._agent.network
+        if network.normalise is not None:
+            network.normalise.observe(rollout["observation"])
+        further = {"reward": self._scaled(rollout), "next_value": self._next_value(rollout)}
+        return self._agent.estimate({**rollout, **further})
+
+    def finish(self) -> None:
+        """Lets the policy see with the new statistics."""
+        if self._agent.network.normalise is not None:
+            self._agent.network.normalise.commit()
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns each env copy's discounted sum of rewards."""
+        return {} if self._agent.reward_scale is None else {"discounted": self._sums}
+
+    def _next_value(self, rollout: Mapping[str, Any]) -> tf.Tensor:
+        observation = rollout["next_observation"]
+        shape = tf.shape(rollout["reward"])
+        flat = tf.reshape(observation, (-1, *observation.shape[2:]))
+        return tf.reshape(self._agent.network(flat)[1], shape)
+
+    def _scaled(self, rollout: Mapping[str, Any]) -> tf.Tensor:
+        reward, scale = rollout["reward"], self._agent.reward_scale
+        if scale is None:
+            return reward
+        ended = rollout["terminated"] | rollout["truncated"]
+        sums, last = discounted_sums(reward, ended, self._sums.read_value(), gamma=self._agent.settings.gamma)
+        self._sums.assign(last)
+        scale.observe(sums)
+        scale.commit()
+        return scale(reward)

@@ -1,0 +1,121 @@
+"""What every image backbone starts and ends with: the observation's pixels, and pooling to features."""
+
+from typing import Any, Literal
+
+import gymnasium
+import keras
+import numpy as np
+from gymnasium import spaces
+
+from advdl.errors import UsageError
+
+Pooling = Literal["average", "max", "flatten"]
+
+
+def image_input(space: gymnasium.Space[Any], backbone: str, *, smallest: int) -> tuple[Any, Any]:
+    """Starts a functional model on images ``[batch, height, width, channels]``.
+
+    Args:
+        space: What is observed.
+        backbone: The backbone's name, for errors.
+        smallest: The least height and width that it takes.
+
+    Returns:
+        The model's input, and the image in the compute dtype, with uint8 divided by 255.
+
+    Raises:
+        UsageError: The space is no image, has its channels first, or is too small.
+    """
+    _check(space, backbone, smallest)
+    inputs = keras.Input(space.shape, dtype=str(np.dtype(space.dtype)), name="observation")
+    return inputs, Pixels(scale=1 / 255 if space.dtype == np.uint8 else 1.0, name="pixels")(inputs)
+
+
+def pool(x: Any, pooling: Pooling) -> Any:
+    """Turns a map ``[batch, height, width, channels]`` into features ``[batch, features]``.
+
+    ``average`` and ``max`` take one number a channel, whatever the size; ``flatten`` keeps every position.
+    """
+    match pooling:
+        case "average":
+            return keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="pool")(x)
+        case "max":
+            return keras.layers.GlobalMaxPooling2D(data_format="channels_last", name="pool")(x)
+        case "flatten":
+            return keras.layers.Flatten(data_format="channels_last", name="pool")(x)
+
+
+def dense_head(x: Any, units: int, activation: str) -> Any:
+    """Puts one fully connected layer on features; ``units = 0`` leaves them as they are."""
+    if not units:
+        return x
+    x = keras.layers.Dense(units, name="dense")(x)
+    return keras.layers.Activation(activation, name="dense_activation")(x)
+
+
+class Pixels(keras.layers.Layer):
+    """Turns pixels of any dtype into floats of the layer's compute dtype.
+
+    Args:
+        scale: What they are multiplied by.
+        **kwargs: What every Keras layer takes.
+    """
+
+    def __init__(self, *, scale: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._scale = scale
+
+    def call(self, pixels: Any) -> Any:
+        """Converts a batch."""
+        floats = keras.ops.cast(pixels, self.compute_dtype)
+        return floats * self._scale if self._scale != 1.0 else floats
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the options."""
+        return {**super().get_config(), "scale": self._scale}
+
+
+def _check(space: gymnasium.Space[Any], backbone: str, smallest: int) -> None:
+    needs = f"it needs an image [height, width, channels] of {smallest} x {smallest} pixels or more"
+    if not isinstance(space, spaces.Box):
+        raise UsageError(
+            f"the backbone {backbone!r} cannot see observations of {type(space).__name__} spaces: {needs}",
+            hint="the backbone 'mlp' takes Box, Discrete, MultiDiscrete and MultiBinary",
+        )
+    shape = tuple(space.shape)
+    refusal = f"the backbone {backbone!r} cannot see observations of shape {list(shape)}: "
+    if len(shape) != 3:
+        raise UsageError(refusal + needs, hint=_hint_for_rank(shape))
+    if _channels_first(shape):
+        moved = [*shape[1:], shape[0]]
+        raise UsageError(
+            f"{refusal}its channels seem to come first, and {needs}, here {moved}",
+            hint="move them last with gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1); "
+            "the backbone 'mlp' takes it as it is",
+        )
+    if min(shape[:2]) < smallest:
+        raise UsageError(refusal + needs, hint=f"the backbone {_that_fits(min(shape[:2]))!r} takes it")
+
+
+def _hint_for_rank(shape: tuple[int, ...]) -> str:
+    if len(shape) == 2:
+        return (
+            f"if it is a grey image, gymnasium.wrappers.ReshapeObservation to {[*shape, 1]} makes it fit; "
+            "the backbone 'attention' takes it as a history, 'mlp' as a vector"
+        )
+    return "the backbone 'mlp' takes it as a vector"
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    """Guesses: a square after fewer channels, or a usual number of channels before two longer sides."""
+    channels, height, width = shape
+    return channels < height == width or (channels in (1, 3, 4) and min(height, width) > 4)
+
+
+def _that_fits(side: int) -> str:
+    fits = (name for name, smallest in (("nature_cnn", 36), ("impala", 8), ("minatar_cnn", 3)) if side >= smallest)
+    return next(fits, "mlp")

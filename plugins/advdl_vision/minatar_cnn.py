@@ -1,0 +1,44 @@
+"""The network of MinAtar."""
+
+from typing import Annotated, Any
+
+import gymnasium
+import keras
+from annotated_types import Ge, Gt
+
+from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.units import Activation, Norm, Unit
+
+
+class MinAtarCNN(keras.Model):
+    """One 3x3 convolution and a fully connected layer (Young and Tian 2019, MinAtar, arXiv:1903.03176).
+
+    Without padding; nothing normalises and every position is kept, as in the paper. Maps images ``[batch,
+    height, width, channels]`` to features ``[batch, units]``.
+
+    Args:
+        observation_space: What is observed.
+        filters: Channels of the convolution.
+        norm: What normalises after the convolution: none, layer, group or batch.
+        activation: What follows each layer.
+        pooling: How the map becomes features.
+        units: Width of the fully connected layer; 0 for none.
+
+    Raises:
+        UsageError: The space is no image of 3 x 3 or more.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        filters: Annotated[int, Gt(0)] = 16,
+        norm: Norm = "none",
+        activation: Activation = "relu",
+        pooling: Pooling = "flatten",
+        units: Annotated[int, Ge(0)] = 128,
+    ) -> None:
+        inputs, x = image_input(observation_space, "minatar_cnn", smallest=3)
+        x = Unit(filters, 3, padding="valid", norm=norm, activation=activation, name="conv")(x)
+        x = dense_head(pool(x, pooling), units, activation)
+        super().__init__(inputs=inputs, outputs=x, name="minatar_cnn")
