@@ -74,6 +74,18 @@ def launch(arguments: Sequence[str], folder: Path, cache: Path) -> subprocess.Po
     )
 
 
+def child(command: Sequence[str], folder: Path, cache: Path) -> Row:
+    """Runs a Python script that prints one JSON object; a failure's last words are shown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment(cache), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: {done.stderr[-1000:]}")
+    data: Row = json.loads(done.stdout)
+    return data
+
+
 @dataclass(frozen=True)
 class Finished:
     """An ``advdl`` command that has ended: exit code, what ``--json`` printed, wall time in seconds."""

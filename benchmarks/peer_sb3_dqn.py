@@ -37,6 +37,8 @@ def main() -> int:
     parser.add_argument("--target", type=float, default=475.0, help="stop at this mean return")
     parser.add_argument("--threads", type=int, default=0, help="torch's threads; 0: as torch chooses")
     arguments = parser.parse_args()
+    # TensorBoard, which stable-baselines3 imports, would import TensorFlow because it is there; its users have none.
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]
     import torch
     from stable_baselines3 import DQN
 

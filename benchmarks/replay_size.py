@@ -9,13 +9,12 @@ import argparse
 import json
 import math
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import Report, Row, arguments_parser, environment, say, spread, workplace
+from measure import Report, Row, arguments_parser, child, say, spread, workplace
 
 if TYPE_CHECKING:
     from advdl.rl.compiled import CompiledEngine
@@ -32,23 +31,14 @@ def main() -> int:
         print(json.dumps(measure(arguments.child, arguments.seeds[0], arguments.steps, arguments.windows)))
         return 0
     with workplace() as folder:
-        rows = [child(arguments, size, seed, folder) for seed in arguments.seeds for size in arguments.capacities]
+        rows = [one(arguments, size, seed, folder) for seed in arguments.seeds for size in arguments.capacities]
     return report(arguments, rows).emit(as_json=arguments.json)
 
 
-def child(arguments: argparse.Namespace, capacity: int, seed: int, folder: Path) -> Row:
+def one(arguments: argparse.Namespace, capacity: int, seed: int, folder: Path) -> Row:
     size = ["--steps", str(arguments.steps), "--windows", str(arguments.windows)]
-    command = [sys.executable, __file__, "--child", str(capacity), "--seeds", str(seed), *size]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder / f"cache-{seed}-{capacity}"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    row: Row = {"seed": seed, "capacity": capacity, **json.loads(done.stdout)}
+    command = [__file__, "--child", str(capacity), "--seeds", str(seed), *size]
+    row: Row = {"seed": seed, "capacity": capacity, **child(command, folder, folder / f"cache-{seed}-{capacity}")}
     say(f"seed {seed}, {capacity:,}: {row['steps_per_second']:,.0f} steps/s, peak {row['peak_mb']:,.0f} MB")
     return row
 

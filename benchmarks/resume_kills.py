@@ -1,224 +1,99 @@
 """Is a run that was killed again and again the same, bit for bit, as the run that never was?
 
-Trains DQN on CartPole in the compiled engine twice from one seed. One run is left alone. The other is killed with
-SIGKILL at random moments (imports, compiling, training, evaluating, saving, as they come) and resumed each time;
-then it ends in peace. Compared: every tensor of the last and of the best checkpoint (variables, optimizer slots,
-target network, replay, live envs, counters), their meta data, every line of `metrics.jsonl` but the times in it, and
-every line of `evaluations.jsonl`.
+Trains DQN on CartPole, recipe and all, in the compiled engine twice from one seed. One run is left alone. The other
+is killed with SIGKILL at random moments along its whole length (also while it starts, evaluates and saves) and resumed
+each time; then it ends in peace. Compared: every tensor of the last and of the best checkpoint (variables, optimizer
+slots, target network, replay, live envs, counters), the plan saved with them, every line of `metrics.jsonl` but the
+times in it, and every line of `evaluations.jsonl`.
+
+The killing is that of the tests, `tests/experiment/kill_harness.py`.
 """
 
 import argparse
-import random
-import subprocess
+import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from measure import (
-    Report,
-    Row,
-    advdl,
-    arguments_parser,
-    finish,
-    journal,
-    launch,
-    only_run,
-    say,
-    sets,
-    spread,
-    workplace,
-)
+from measure import ROOT, Report, Row, arguments_parser, say, spread, workplace
+
+sys.path.insert(0, str(ROOT / "tests" / "experiment"))
+from kill_harness import Harness, differences  # type: ignore[import-not-found]
+
+Claim = tuple[str, bool]
 
 SETTINGS = {
-    "agent.name": "dqn",
-    "agent.buffer_size": 5_000,  # small, so that checkpoints may come often
-    "evaluation.every": 25_000,
-    "evaluation.episodes": 20,
+    "agent.buffer_size": "20000",  # the ring comes round, and saves are quick
+    "checkpoint.every_seconds": "0.2",
+    "checkpoint.max_share": "1.0",
+    "evaluation.every": "8000",
+    "evaluation.episodes": "20",
     "evaluation.stop_at": "never",
-    "checkpoint.every_seconds": 0.2,
-    "checkpoint.max_share": 0.2,
-    "checkpoint.max_share": 1.0,
-    "log.every": 1_000,
+    "log.every": "160",
 }
-MOMENTS = {"starting": 0.2, "training": 0.6, "saving": 0.2}
-"""How often a kill may come before training goes on (imports, restoring, tracing, compiling), at any time after that
-(training, evaluating, logging, saving), or is held back until a checkpoint is being written: saves are short."""
 
 
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0")
     parser.add_argument("--kills", type=int, default=30, help="for each seed")
-    parser.add_argument("--steps", type=int, default=400_000, help="enough that the last kill finds it training")
-    parser.add_argument("--longest", type=float, default=3.0, help="most seconds from a checkpoint to a kill")
+    parser.add_argument("--steps", type=int, default=64_000, help="env steps of each run")
     arguments = parser.parse_args()
-    rows, verdicts = [], []
+    rows: list[Row] = []
+    claims: list[Claim] = []
     with workplace() as folder:
         for seed in arguments.seeds:
-            kills, claims = one(arguments, seed, folder / f"{seed}")
-            rows += kills
-            verdicts += claims
-    return report(arguments, rows, verdicts).emit(as_json=arguments.json)
+            kills, more = one(arguments, seed, folder / f"{seed}")
+            rows, claims = rows + kills, claims + more
+    return report(arguments, rows, claims).emit(as_json=arguments.json)
 
 
-def one(arguments: argparse.Namespace, seed: int, folder: Path) -> tuple[list[Row], list[tuple[str, bool]]]:
-    cache = folder / "cache"
-    command = ["agent", "train", "--env", "CartPole", "--steps", str(arguments.steps), "--seed", str(seed)]
-    command += ["--quiet", *sets(SETTINGS)]
-    whole = advdl(command, folder / "whole", cache)
-    if whole.code:
-        raise SystemExit(f"the run that is left alone failed with {whole.code}")
-    say(f"seed {seed}: left alone {whole.seconds:.1f} s")
-    kills = kill(arguments, command, seed, folder / "killed", cache)
-    run = existing(folder / "killed")
-    ended = advdl(["runs", "resume", str(run), "--quiet"], folder / "killed", cache)
-    if ended.code:
-        raise SystemExit(f"the last resume failed with {ended.code}")
-    landed = sum(row["killed"] for row in kills)
-    claims = [(f"seed {seed}: {landed} of {arguments.kills} kills found it alive", landed == arguments.kills)]
-    return kills, claims + compare(existing(folder / "whole"), run, seed)
+def one(arguments: argparse.Namespace, seed: int, folder: Path) -> tuple[list[Row], list[Claim]]:
+    harness = Harness(folder, settings=SETTINGS, steps=arguments.steps, seed=seed)
+    whole = harness.undisturbed()
+    say(f"seed {seed}: the run that is left alone is done")
+    killed = harness.stopped([signal.SIGKILL] * arguments.kills, seed=seed)
+    rows = [
+        {
+            "seed": seed,
+            "kill": number,
+            "after_seconds": stop.seconds,
+            "metrics_lines": stop.lines,
+            "exit_code": stop.exit_code,
+        }
+        for number, stop in enumerate(killed.stops, start=1)
+    ]
+    landed = sum(row["exit_code"] == -signal.SIGKILL for row in rows)
+    found = differences(whole, killed.folder)
+    return rows, [
+        (f"seed {seed}: {landed} of {arguments.kills} kills found it alive", landed == arguments.kills),
+        (f"seed {seed}: last checkpoint, metrics and evaluations: {len(found)} differences {found[:3]}", not found),
+        best_checkpoints(whole, killed.folder, seed),
+    ]
 
 
-def kill(arguments: argparse.Namespace, command: list[str], seed: int, folder: Path, cache: Path) -> list[Row]:
-    """Begins a run and kills it ``--kills`` times; each life but the first is a resume."""
-    dice, rows = random.Random(seed), []
-    for number in range(1, arguments.kills + 1):
-        run = only_run(folder)
-        words = ["runs", "resume", str(run), "--quiet"] if run else command
-        moment = dice.choices(list(MOMENTS), list(MOMENTS.values()))[0] if run else "training"
-        row = life(launch(words, folder, cache), folder, dice, arguments.longest, moment)
-        rows.append({"seed": seed, "kill": number, **row})
-        say(f"kill {number}: {row}")
-        if not row["killed"]:
-            break
-    return rows
-
-
-def life(process: "subprocess.Popen[str]", folder: Path, dice: random.Random, longest: float, moment: str) -> Row:
-    """Lets a process live until a random moment, then kills it; says what it left behind."""
-    began, saves = time.perf_counter(), Saves(folder)
-    if moment == "starting":
-        wait(process, dice.uniform(0.0, 4.0 * longest))
-    else:
-        needed = dice.choice((1, 2, 2))  # the first one comes with the first step; the second one is progress
-        wait_for(process, lambda: saves.count() >= needed)
-        wait(process, dice.uniform(0.0, longest))
-    if moment == "saving":
-        wait_for(process, lambda: unfinished(folder))
-        time.sleep(dice.uniform(0.0, 0.02))
-    row = {"moment": moment, "seconds": time.perf_counter() - began, "saves": saves.count()}
-    alive = process.poll() is None
-    process.kill()
-    done = finish(process, 0.0)
-    if not alive and done.code:
-        raise SystemExit(f"the run failed with {done.code}: {(folder / 'stderr.txt').read_text()[-500:]}")
-    run = only_run(folder)
-    return row | {
-        "killed": alive,
-        "logged_step": max([0, *(line["step"] for line in journal(run / "metrics.jsonl"))]) if run else 0,
-        "saved_step": max(saved(run), default=0) if run else 0,
-        "half_saved": unfinished(folder),
-    }
-
-
-def wait(process: "subprocess.Popen[str]", seconds: float) -> None:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
-
-
-def wait_for(process: "subprocess.Popen[str]", sign: Callable[[], bool]) -> None:
-    while process.poll() is None and not sign():
-        time.sleep(0.001)
-
-
-def unfinished(folder: Path) -> bool:
-    """Whether a checkpoint lies there half-written."""
-    return any(folder.glob("runs/*/*/*/checkpoints/.tmp-step-*"))
-
-
-class Saves:
-    """Counts the checkpoints that a run publishes from now on."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._before = self._seen = {0, *self._steps()}
-
-    def count(self) -> int:
-        self._seen = self._seen.union(self._steps())
-        return len(self._seen - self._before)
-
-    def _steps(self) -> list[int]:
-        run = only_run(self._folder)
-        return saved(run) if run else []
-
-
-def saved(run: Path) -> list[int]:
-    return [int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*")]
-
-
-def existing(folder: Path) -> Path:
-    run = only_run(folder)
-    if run is None:
-        raise SystemExit(f"no run was begun in {folder}")
-    return run
-
-
-def compare(whole: Path, killed: Path, seed: int) -> list[tuple[str, bool]]:
-    from advdl.training.backend import start_tensorflow
-
-    start_tensorflow()
+def best_checkpoints(whole: Path, killed: Path, seed: int) -> Claim:
     from advdl.training.checkpoint import CheckpointStore
 
     ours, theirs = CheckpointStore(whole / "checkpoints"), CheckpointStore(killed / "checkpoints")
-    claims = []
-    for name, step, other in (
-        ("last", ours.steps()[-1], theirs.steps()[-1]),
-        ("best", ours.best(), theirs.best()),
-    ):
-        if step is None or step != other:
-            claims.append((f"seed {seed}: {name} checkpoint, step {step} and step {other}", False))
-            continue
-        count, unlike = tensors(ours.read(step), theirs.read(step))
-        equal = not unlike and ours.meta(step) == theirs.meta(step)
-        claims.append((f"seed {seed}: {name} checkpoint, step {step}: {count} tensors equal {unlike[:3] or ''}", equal))
-    for name in ("metrics.jsonl", "evaluations.jsonl"):
-        left, right = ([timeless(line) for line in journal(run / name)] for run in (whole, killed))
-        claims.append((f"seed {seed}: {name}, {len(left)} lines equal", bool(left) and left == right))
-    return claims
+    step, other = ours.best(), theirs.best()
+    if step is None or step != other:
+        return f"seed {seed}: the best checkpoints are of step {step} and of step {other}", False
+    left, right = ours.read(step), theirs.read(step)
+    unlike = [name for name in left if name not in right or left[name].tobytes() != right[name].tobytes()]
+    same = not unlike and left.keys() == right.keys() and ours.meta(step) == theirs.meta(step)
+    return f"seed {seed}: best checkpoint, step {step:,}: {len(left)} tensors, {len(unlike)} differ", same
 
 
-def tensors(left: Any, right: Any) -> tuple[int, list[str]]:
-    """Counts the tensors and names those of which a bit differs."""
-    names = sorted({*left, *right})
-    return len(names), [name for name in names if bits(left.get(name)) != bits(right.get(name))]
-
-
-def bits(array: Any) -> Any:
-    return None if array is None else (array.dtype, array.shape, array.tobytes())
-
-
-def timeless(line: Row) -> Row:
-    return {key: value for key, value in line.items() if not key.startswith("time/")}
-
-
-def report(arguments: argparse.Namespace, rows: list[Row], verdicts: list[tuple[str, bool]]) -> Report:
+def report(arguments: argparse.Namespace, rows: list[Row], claims: list[Claim]) -> Report:
     return Report(
         title="SIGKILL at random moments, resumed each time: bit for bit the run that was left alone",
         settings={"seeds": arguments.seeds, "kills": arguments.kills, "steps": arguments.steps, **SETTINGS},
         load=arguments.load,
         rows=rows,
         summary=[
-            {"figure": "seconds of a life", **spread([row["seconds"] for row in rows])},
-            {"figure": "saved step", **spread([row["saved_step"] for row in rows])},
+            {"figure": name, **spread([row[name] for row in rows])} for name in ("after_seconds", "metrics_lines")
         ],
-        verdicts=verdicts,
-        notes=[
-            "saves: checkpoints of that life; half saved: the kill left an unfinished checkpoint behind",
-            "logged and saved step: the last line of metrics.jsonl and the newest checkpoint that the kill left",
-        ],
+        verdicts=claims,
+        notes=["metrics lines: how far along the run was; 0 to steps / log.every. Exit code -9: killed"],
     )
 
 

@@ -22,7 +22,7 @@ from measure import (
     Row,
     advdl,
     arguments_parser,
-    environment,
+    child,
     finish,
     journal,
     launch,
@@ -256,19 +256,8 @@ def start(arguments: argparse.Namespace, folder: Path) -> Report:
 
 
 def phases(seed: int, folder: Path) -> Row:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, str(HERE / "start_phases.py"), "--seed", str(seed)]
-    done = subprocess.run(
-        [*command, "--began", repr(time.perf_counter())],
-        cwd=folder,
-        env=environment(folder / "cache"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    seconds: Row = json.loads(done.stdout)
-    return seconds
+    command = [str(HERE / "start_phases.py"), "--seed", str(seed)]
+    return child([*command, "--began", repr(time.perf_counter())], folder, folder / "cache")
 
 
 def peer(arguments: argparse.Namespace, *options: str) -> "subprocess.Popen[str]":

@@ -42,7 +42,7 @@ class MultiHeadAttention(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.options = {
+        self.options: dict[str, Any] = {
             "heads": heads,
             "key_dim": key_dim,
             "value_dim": value_dim,
@@ -155,7 +155,7 @@ class SelfAttention(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.options = {"units": units, "causal": causal, "dropout": dropout, "bias": bias}
+        self.options: dict[str, Any] = {"units": units, "causal": causal, "dropout": dropout, "bias": bias}
         self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape: Shape) -> None:

@@ -77,7 +77,7 @@ class Attention(keras.Model):
         else:
             x = keras.layers.Dense(width, name="tokens")(x)
         x = ClassToken(name="class_token")(x) if readout == "class" else x
-        options = {"heads": heads, "ratio": ratio, "dropout": dropout, "causal": causal}
+        options: dict[str, Any] = {"heads": heads, "ratio": ratio, "dropout": dropout, "causal": causal}
         x = encode(with_positions(x, positions), depth=depth, readout=readout, **options)
         if units:
             x = keras.layers.Activation(activation, name="activation")(keras.layers.Dense(units, name="dense")(x))

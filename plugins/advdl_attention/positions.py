@@ -22,7 +22,7 @@ class SinusoidalPositions(keras.layers.Layer):
     def __init__(self, *, period: Annotated[float, Gt(0)] = 10_000.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.options = {"period": period}
+        self.options: dict[str, Any] = {"period": period}
 
     def call(self, x: Any) -> Any:
         """Adds the encodings."""
@@ -57,7 +57,7 @@ class LearnedPositions(keras.layers.Layer):
     def __init__(self, *, deviation: Annotated[float, Gt(0)] = 0.02, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.options = {"deviation": deviation}
+        self.options: dict[str, Any] = {"deviation": deviation}
 
     def build(self, input_shape: Shape) -> None:
         """Creates the vectors."""

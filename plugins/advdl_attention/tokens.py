@@ -27,7 +27,7 @@ def patches(x: Any, width: int, size: int) -> Any:
 
     An image whose sides are no multiples of ``size`` is padded with zeros.
     """
-    options = {"strides": size, "padding": "same", "data_format": "channels_last", "name": "patches"}
+    options: dict[str, Any] = {"strides": size, "padding": "same", "data_format": "channels_last", "name": "patches"}
     x = keras.layers.Conv2D(width, size, **options)(x)
     return keras.layers.Reshape((-1, width), name="tokens")(x)
 

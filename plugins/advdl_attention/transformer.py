@@ -41,7 +41,7 @@ class TransformerBlock(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.options = {
+        self.options: dict[str, Any] = {
             "heads": heads,
             "ratio": ratio,
             "activation": activation,

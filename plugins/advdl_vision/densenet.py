@@ -63,7 +63,7 @@ class DenseNet(keras.Model):
     ) -> None:
         smallest = stem_strides * 2 ** (len(blocks) - 1)
         inputs, x = image_input(observation_space, "densenet", smallest=smallest)
-        style = {"norm": norm, "activation": activation}
+        style: dict[str, Any] = {"norm": norm, "activation": activation}
         x = Unit(stem, 3, strides=stem_strides, padding="even", name="stem", **style)(x)
         x = _blocks(x, blocks, growth, bottleneck, compression, **style)
         x = dense_head(pool(x, pooling), units, activation)
@@ -154,7 +154,7 @@ def _blocks(
     norm: Norm,
     activation: Activation,
 ) -> Any:
-    style = {"norm": norm, "activation": activation}
+    style: dict[str, Any] = {"norm": norm, "activation": activation}
     for index, layers in enumerate(blocks, start=1):
         if index > 1:
             x = Transition(compression=compression, name=f"transition_{index - 1}", **style)(x)

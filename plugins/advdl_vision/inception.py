@@ -60,7 +60,7 @@ class Inception(keras.Model):
     ) -> None:
         smallest = stem_strides * 2 ** (len(widths) - 1)
         inputs, x = image_input(observation_space, "inception", smallest=smallest)
-        style = {"norm": norm, "activation": activation}
+        style: dict[str, Any] = {"norm": norm, "activation": activation}
         x = Unit(stem, 3, strides=stem_strides, padding="even", name="stem", **style)(x)
         for index, width in enumerate(widths, start=1):
             if index > 1:
@@ -104,7 +104,7 @@ class InceptionV1(keras.Model):
         for name, *numbers in _GOOGLENET:
             if name in ("4a", "5a"):
                 x = max_pooling(3, 2, f"pool_{name}")(x)
-            channels = dict(zip(_BRANCHES, numbers, strict=True))
+            channels: dict[str, Any] = dict(zip(_BRANCHES, numbers, strict=True))
             x = InceptionModule(**channels, norm=norm, name=f"module_{name}")(x)
         super().__init__(inputs=inputs, outputs=pool(x, pooling), name="inception_v1")
 
@@ -112,7 +112,7 @@ class InceptionV1(keras.Model):
 _BRANCHES = ("one", "three_reduce", "three", "five_reduce", "five", "pool")
 
 
-def _shares(width: int) -> dict[str, int]:
+def _shares(width: int) -> dict[str, Any]:
     """Splits a module's channels about as module 3a does."""
     parts = (width // 4, width * 3 // 8, width // 2, width // 16, width // 8, width // 8)
     return dict(zip(_BRANCHES, parts, strict=True))

@@ -64,7 +64,7 @@ class ResNet(keras.Model):
             )
         smallest = _product(strides) * (stem_strides if stem == "3x3" else 4)
         inputs, x = image_input(observation_space, "resnet", smallest=smallest)
-        style = {"norm": norm, "activation": activation}
+        style: dict[str, Any] = {"norm": norm, "activation": activation}
         if stem == "3x3":
             x = Unit(widths[0], 3, strides=stem_strides, padding="even", name="stem", **style)(x)
         else:

@@ -109,7 +109,8 @@ class TestKeys:
 
     def test_one_section(self, capsys: pytest.CaptureFixture[str]) -> None:
         keys = [entry["key"] for entry in json.loads(output(capsys, "keys", "checkpoint", "--json"))]
-        assert keys == ["checkpoint.every_seconds", "checkpoint.max_share", "checkpoint.keep_last", "checkpoint.keep_best"]
+        fields = ("every_seconds", "max_share", "keep_last", "keep_best")
+        assert keys == [f"checkpoint.{field}" for field in fields]
         assert "agent.name" in output(capsys, "keys", "agent")
 
     def test_a_component(self, capsys: pytest.CaptureFixture[str]) -> None:

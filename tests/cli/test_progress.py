@@ -54,9 +54,12 @@ def test_rate_and_eta_are_those_of_the_last_seconds(clock):
     assert "1,000 steps/s  eta 1m00s" in terminal.lines[-1]
 
 
-def test_a_resumed_run_does_not_count_what_it_had(clock):
+def test_the_rate_counts_neither_compiling_nor_what_a_resumed_run_had(clock):
     terminal = Terminal()
-    progress = Progress(2_000, start=1_000, stream=terminal, clock=clock)
+    progress = Progress(2_000, stream=terminal, clock=clock)
+    clock.now += 20.0
+    progress.update(1_000)
+    assert "steps/s" not in terminal.lines[-1]
     clock.now += 1.0
     progress.update(1_100)
     assert "100 steps/s  eta 9s" in terminal.lines[-1]
@@ -87,6 +90,7 @@ def test_no_line_is_ever_too_long(clock, monkeypatch, columns):
 def test_a_shorter_line_leaves_nothing_of_the_longer(clock):
     terminal = Terminal()
     progress = Progress(100, stream=terminal, clock=clock)
+    progress.update(0)
     clock.now += 1.0
     progress.update(1, mean_return=-123456.5)
     long = len(terminal.lines[-1])

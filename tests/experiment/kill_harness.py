@@ -25,8 +25,11 @@ SETTINGS = {
     "agent.backbone.units": "[16, 16]",
     "agent.buffer_size": "3000",
     "agent.learning_starts": "500",
+    "agent.batch_size": "32",
+    "agent.train_every": "16",
     "agent.updates": "4",
     "agent.target_every": "50",
+    "env.num": "16",
 }
 """A small run with everything in it: a replay that comes round, evaluations, a best checkpoint that moves."""
 

@@ -38,7 +38,7 @@ def test_vit_keeps_the_contract(depth):
     check_backbone(component("backbone", "vit", depth=depth), spaces=[image(32)])
 
 
-@pytest.mark.parametrize("space", [MINATAR, HISTORY], ids=["image", "history"])
+@pytest.mark.parametrize("space", [MINATAR, pytest.param(HISTORY, marks=LONG)], ids=["image", "history"])
 def test_attention_keeps_the_contract(space):
     check_backbone(component("backbone", "attention", readout="class", depth=1), spaces=[space])
 

@@ -14,8 +14,8 @@ _CONSTANT, _SEEN, _TWO_STEPS, _CHOSEN, _CHOSEN_FOR_SEEN, _TIME_LIMIT, _LAST_SEEN
 class Joint(Probe):
     """The state is (which probe, where in it); the observation is the probe one-hot and the place.
 
-    They are those of ``probe_envs``, but for "last seen", which is as long as the time limit: from -1 it goes up by 0.5 a
-    step and is cut at 1; from 1 it ends with reward 1.
+    They are those of ``probe_envs``, but for "last seen", which is as long as the time limit: from -1 it goes up by 0.5
+    a step and is cut at 1; from 1 it ends with reward 1.
     """
 
     max_episode_steps: ClassVar[int | None] = 4

@@ -85,16 +85,16 @@ def test_it_is_the_network_of_keras_applications(backbone, application, translat
     assert with_classifier(model) == count
     assert model.count_params() == reference.count_params()
     assert len(model.trainable_variables) == len(reference.trainable_variables)
-    randomize(reference)
+    randomize(reference, gain=0.7 if backbone is ResNet50 else 2.0)  # keeps features about one
     pairs = values_by_path(model, translate, reference) if translate else values_in_order(model, reference)
     copied = [mine.assign(other) for mine, other in pairs]
     assert len(copied) == len(model.variables)
     images = np.random.default_rng(1).uniform(size=(2, *space.shape)).astype(np.float32)
     expected = np.asarray(reference(images, training=False))
     found = np.asarray(model(images, training=False))
-    assert 0.01 < np.abs(expected).max() < 1e3
+    assert 0.1 < np.abs(expected).max() < 20
     assert np.abs(expected[0] - expected[1]).max() > 1e-3
-    np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())), rtol=0)
+    np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("backbone", "count"), [(ResNet18, 11_689_512), (ResNet34, 21_797_672)])

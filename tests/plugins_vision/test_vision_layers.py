@@ -29,9 +29,8 @@ def test_every_layer_keeps_the_contract(name):
     check_layer(component("layer", name))
 
 
-@pytest.mark.parametrize("norm", ["none", "layer", "group", "batch"])
-def test_every_norm_keeps_the_contract(norm):
-    check_layer(component("layer", "dense_block", norm=norm, layers=2, growth=4), shapes=[(5, 5, 6)])
+def test_groups_keep_the_contract():
+    check_layer(component("layer", "dense_block", norm="group", layers=2, growth=4), shapes=[(5, 5, 6)])
 
 
 def test_a_block_whose_main_path_is_silent_is_its_shortcut():

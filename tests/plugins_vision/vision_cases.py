@@ -32,12 +32,12 @@ def batch(space, count=2):
     return np.stack([space.sample() for _ in range(count)])
 
 
-def randomize(model):
+def randomize(model, gain=2.0):
     """Sets weights that are the same on every backend, those of normalisation too."""
     rng = np.random.default_rng(0)
     for variable in model.variables:
         if variable.path.endswith("kernel"):
-            deviation = np.sqrt(2 / np.prod(variable.shape[:-1]))
+            deviation = np.sqrt(gain / np.prod(variable.shape[:-1]))
             variable.assign(rng.normal(size=variable.shape) * deviation)
         elif variable.path.endswith(("gamma", "moving_variance")):
             variable.assign(rng.uniform(0.8, 1.2, size=variable.shape))

@@ -166,7 +166,7 @@ def test_an_agent_that_breaks_a_clause(methods: dict[str, Any], clause: str) -> 
 
 def test_spaces_that_it_must_take() -> None:
     box = Spaces(SPACES.observation, gymnasium.spaces.Box(-1.0, 1.0, (2,)))
-    with pytest.raises(ContractError, match="it takes .*; only Discrete"):
+    with pytest.raises(ContractError, match=r"it takes .*; only Discrete"):
         check_agent(Good, spaces=[box])
 
 

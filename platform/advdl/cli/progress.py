@@ -22,7 +22,6 @@ class Progress:
 
     Args:
         total: Steps that the run will have made when it is done.
-        start: Steps that a resumed run has made already.
         quiet: Whether to write nothing at all.
         stream: Where to write; stderr when None.
         every_seconds: Time between plain lines.
@@ -33,7 +32,6 @@ class Progress:
         self,
         total: int,
         *,
-        start: int = 0,
         quiet: bool = False,
         stream: TextIO | None = None,
         every_seconds: float = 10.0,
@@ -45,8 +43,8 @@ class Progress:
         self._live = self._stream.isatty()
         self._every = _LIVE_SECONDS if self._live else every_seconds
         self._clock = clock
-        now = clock()
-        self._seen = deque([(now, start)])
+        # Empty until the first update: what goes before is compiling, and would make the end seem days away.
+        self._seen: deque[tuple[float, int]] = deque()
         self._written: float | None = None
         self._shown = ""
         self._return: float | None = None

@@ -94,7 +94,7 @@ def resume(
 
     folder = _open(run, runs_dir)
     record = folder.record()
-    with Progress(steps or record.steps, start=record.step, quiet=quiet) as console:
+    with Progress(steps or record.steps, quiet=quiet) as console:
         code = resume_run(folder.path, steps=steps, host=plugin_host(context), console=console)
     data = show_data(folder)
     emit(data, json=as_json, table=lambda: show_text(data))

@@ -138,8 +138,8 @@ def resolve_experiment(
     written = [
         _project_layer(folder),
         _config_layer(config_file),
-        environment_layer(environ, kind.keys),
-        command_line_layer(command_line, sets),
+        environment_layer(environ, kind.keys, kind.shorthands),
+        command_line_layer(command_line, sets, kind.shorthands),
     ]
     layers = [prepare(layer, kind) for layer in written]
     user = _merge(layers, kind)

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +77,19 @@ class Journal:
         """
         return [line for line, _ in self._lines()]
 
-    def truncate(self, after_step: int) -> None:
+    def truncate(self, after_step: int, keep: Callable[[Mapping[str, Any]], bool] = bool) -> None:
         """Drops the lines of later steps and a torn last line, at once or not at all.
 
         Args:
             after_step: The step that the run goes on from; its own lines stay.
+            keep: Which of the lines up to that step stay; all, when left out.
 
         Raises:
             CorruptError: As ``read``.
             RunError: The disk refuses.
         """
         if self.path.exists():
-            kept = [raw + b"\n" for line, raw in self._lines() if line["step"] <= after_step]
+            kept = [raw + b"\n" for line, raw in self._lines() if line["step"] <= after_step and keep(line)]
             write_atomically(self.path, b"".join(kept))
 
     def _lines(self) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -68,33 +68,43 @@ def values_of(tree: Any) -> Any:
     return {key: values_of(child) for key, child in tree.items()}
 
 
-def put(tree: Tree, path: KeyPath, value: Any, source: Source) -> None:
+def put(tree: Tree, path: KeyPath, value: Any, source: Source, shorthands: Mapping[str, str]) -> None:
     """Sets a value in one layer; what was written later wins.
 
-    A component's bare name and its options come in any order: ``backbone=mlp`` and ``backbone.units=[8]``.
+    A bare name and what belongs to it come in any order: ``backbone=mlp`` and ``backbone.units=[8]``.
+
+    Args:
+        tree: The layer.
+        path: Where.
+        value: What.
+        source: Who wrote it.
+        shorthands: What a bare value of a section at the top means, ``{"env": "id"}``; elsewhere it is a ``name``.
     """
     *parents, last = path
+    bare = shorthands.get(path[0], "name")
     for key in parents:
         child = tree.get(key)
         if isinstance(child, Leaf):
-            child = _named(child)
+            child = _named(child, bare)
         tree[key] = tree = child if child is not None else {}
+        bare = "name"  # below the top, a bare value is always a component's name
     old = tree.get(last)
     if isinstance(value, Mapping):
-        base = _named(old) if isinstance(old, Leaf) else (old or {})
+        base = _named(old, bare) if isinstance(old, Leaf) else (old or {})
         tree[last] = base | tree_of(value, source)
     elif isinstance(old, dict) and isinstance(value, str):
-        old["name"] = Leaf(value, source)
+        old[bare] = Leaf(value, source)
     else:
         tree[last] = Leaf(value, source)
 
 
-def command_line_layer(options: Mapping[str, Any], sets: Sequence[str]) -> Tree:
+def command_line_layer(options: Mapping[str, Any], sets: Sequence[str], shorthands: Mapping[str, str]) -> Tree:
     """Builds the layer of ``--seed 1`` and the like and of every ``--set a.b=c``.
 
     Args:
         options: Values by dotted key; a None was not given. ``{"env": "CartPole-v1", "seed": 1}``.
         sets: What followed each ``--set``.
+        shorthands: As for ``put``.
 
     Raises:
         UsageError: A ``--set`` is not written as ``a.b=c``.
@@ -102,14 +112,14 @@ def command_line_layer(options: Mapping[str, Any], sets: Sequence[str]) -> Tree:
     tree: Tree = {}
     for key, value in options.items():
         if value is not None:
-            put(tree, parse_path(key), value, Source("command line", f"--{key.replace('.', '-')} {value}"))
+            put(tree, parse_path(key), value, Source("command line", f"--{key.replace('.', '-')} {value}"), shorthands)
     for text in sets:
         path, value = _parse_set(text)
-        put(tree, path, value, Source("command line", f"--set {text}"))
+        put(tree, path, value, Source("command line", f"--set {text}"), shorthands)
     return tree
 
 
-def environment_layer(environ: Mapping[str, str], keys: Collection[str]) -> Tree:
+def environment_layer(environ: Mapping[str, str], keys: Collection[str], shorthands: Mapping[str, str]) -> Tree:
     """Builds the layer of ``ADVDL_SEED``, ``ADVDL_AGENT__GAMMA`` and the like.
 
     An empty variable counts as not set.
@@ -117,6 +127,7 @@ def environment_layer(environ: Mapping[str, str], keys: Collection[str]) -> Tree
     Args:
         environ: The environment.
         keys: The keys that may stand at the top of a configuration.
+        shorthands: As for ``put``.
 
     Raises:
         UsageError: A variable means a setting that does not exist, or is one letter away from a known one.
@@ -127,7 +138,7 @@ def environment_layer(environ: Mapping[str, str], keys: Collection[str]) -> Tree
             continue
         path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
         if path[0] in keys and all(path):
-            put(tree, path, parse_value(environ[variable]), Source(variable))
+            put(tree, path, parse_value(environ[variable]), Source(variable), shorthands)
         elif variable not in OTHER_VARIABLES:
             _refuse_misspelt(variable, path, keys)
     return tree
@@ -160,7 +171,7 @@ def merge_values(values: Sequence[Any], *, components: bool) -> Any:
         if isinstance(value, dict):
             tables.append(value)
         elif components and isinstance(value.value, str):
-            tables.append(_named(value))
+            tables.append(_named(value, "name"))
         else:
             tables.clear()
     return _merge_tables(tables, components) if tables else values[-1]
@@ -238,5 +249,5 @@ def _of_last_owner(trees: Sequence[Tree]) -> list[Tree]:
     return [tree for tree, owner in zip(trees, owners, strict=True) if owner == owners[-1]]
 
 
-def _named(leaf: Leaf) -> Tree:
-    return {"name": leaf} if isinstance(leaf.value, str) else {}
+def _named(leaf: Leaf, key: str) -> Tree:
+    return {key: leaf} if isinstance(leaf.value, str) else {}

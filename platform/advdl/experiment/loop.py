@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Judge = Callable[[int], Mapping[str, float]]
 """Evaluates the agent as it is at a step, reports it, and returns the figures."""
 
+
 @dataclass(slots=True)
 class Plan:
     """When what happens next, in env steps; saved with each checkpoint, so that a resumed run keeps its rhythm."""

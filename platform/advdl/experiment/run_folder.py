@@ -244,9 +244,16 @@ class RunFolder:
         """Reads ``evaluations.jsonl`` as ``read_metrics`` does."""
         return self._evaluations.read()
 
-    def truncate_evaluations(self, after_step: int) -> None:
-        """Drops the evaluations of later steps, and a torn last line."""
-        self._evaluations.truncate(after_step)
+    def truncate_evaluations(self, after_step: int, *, final: bool = True) -> None:
+        """Drops the evaluations of later steps, and a torn last line.
+
+        Args:
+            after_step: As for ``truncate_metrics``.
+            final: Whether a final evaluation of that very step stays.
+        """
+        self._evaluations.truncate(
+            after_step, lambda line: final or line["step"] < after_step or line.get("kind") != "final"
+        )
 
     def last_evaluation(self) -> dict[str, Any] | None:
         """Returns the last final evaluation, or else the last one, or None if there is none.

@@ -105,13 +105,17 @@ class _Run:
     def go_on(self, *, longer: bool) -> Outcome:
         """Restores the newest sound checkpoint and drops what was written after it."""
         restored = self._store.restore(self._training.engine.state(), warn=self._console.message)
-        self._folder.truncate_metrics(restored.step)
-        self._folder.truncate_evaluations(restored.step)
-        plan = Plan(**restored.meta)
+        step, plan = restored.step, Plan(**restored.meta)
         if longer:
             plan.solved = False
             self._folder.replace_experiment(self._experiment)
-        return self.go(plan=plan, resumed_from=restored.step)
+        self._folder.truncate_metrics(step)
+        # What the plan still has is made again: an evaluation that is due, or the final one of a run that had ended.
+        ended = plan.solved or step >= self._experiment.section(General).steps
+        self._folder.truncate_evaluations(min(step, plan.next_evaluation - 1), final=not ended)
+        if plan.best_step in self._store.steps():  # it may have been stopped before the mark was set
+            self._store.protect(plan.best_step)
+        return self.go(plan=plan, resumed_from=step)
 
     def go(self, plan: Plan | None, resumed_from: int | None) -> Outcome:
         """Trains to the end, then evaluates the policy that is kept."""

@@ -6,11 +6,10 @@ import keras
 import tensorflow as tf
 
 _EPSILON = 1e-8
-_FIRST_COUNT = 1e-4
 
 
 class RunningMoments(keras.layers.Layer):  # type: ignore[misc]
-    """Mean and variance of everything seen, merged batch by batch (Chan et al. 1983).
+    """Mean and variance of everything seen, merged batch by batch (Chan et al. 1983); 0 and 1 before that.
 
     What was seen takes effect only with ``commit``: a policy must not change between acting and learning from it.
 
@@ -53,7 +52,7 @@ class RunningMoments(keras.layers.Layer):  # type: ignore[misc]
         return (
             weight("mean", self._sample_shape, 0.0),
             weight("variance", self._sample_shape, 1.0),
-            weight("count", (), _FIRST_COUNT),
+            weight("count", (), 0.0),
         )
 
 

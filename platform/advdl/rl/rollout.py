@@ -12,8 +12,6 @@ from advdl.training.learner import Batch
 Specs = Mapping[str, Any]
 """By name: the ``tf.TensorSpec`` of one env copy's value at one step, or a nest of them."""
 
-_ROUNDS = 24
-
 
 class Preparation(Protocol):
     """What an agent makes of a full rollout. Methods are traceable."""
@@ -143,28 +141,22 @@ def permuted(places: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
 
     The swap-or-not shuffle (Hoang, Morris & Rogaway 2012): each round pairs x with ``k - x`` modulo the size and
     swaps the pairs that a hash picks, so each round is a permutation for any size. It needs no sort (XLA's is slow on a
-    CPU), no memory, and no more work than there are places.
+    CPU), no memory, and no more work than there are places. The hash is multiply-shift (Dietzfelbinger et al. 1997).
 
     Args:
         places: Where to look, int32 of any shape, each in ``range(size)``.
         size: How many numbers are permuted.
         seed: Stateless seed, int32 of shape [2]; the same seed is the same permutation.
     """
-    shifts = tf.random.stateless_uniform([_ROUNDS], seed, 0, size, tf.int32)
-    keys = tf.random.stateless_uniform([_ROUNDS], seed + 1, None, None, tf.int32)
-    for shift, key in zip(tf.unstack(shifts), tf.unstack(keys), strict=True):
+    rounds = 2 * size.bit_length() + 4  # twice as many as bits, and positions and neighbours are uniform
+    shifts = tf.unstack(tf.random.stateless_uniform([rounds], seed, 0, size, tf.int32))
+    keys = tf.unstack(tf.random.stateless_uniform([rounds, 2], seed + 1, None, None, tf.int32))
+    for shift, key in zip(shifts, keys, strict=True):
         partner = shift - places
-        partner += tf.where(partner < 0, size, 0)
-        places = tf.where(_coin(tf.maximum(places, partner), key), partner, places)
+        partner = tf.where(partner < 0, partner + size, partner)
+        hashed = tf.maximum(places, partner) * tf.bitwise.bitwise_or(key[0], 1) + key[1]
+        places = tf.where(hashed < 0, partner, places)
     return places
-
-
-def _coin(number: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Hashes a number to a bit: the finaliser of MurmurHash3."""
-    bits = tf.bitcast(number ^ key, tf.uint32)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        bits = (bits ^ tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32))) * tf.constant(factor, tf.uint32)
-    return tf.bitwise.right_shift(bits, tf.constant(31, tf.uint32)) == 1
 
 
 def space_spec(space: Any) -> tf.TensorSpec:
