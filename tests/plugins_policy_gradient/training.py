@@ -17,8 +17,8 @@ from advdl.training.optimizers import build_optimizer
 COPIES = 32
 
 AGENTS: dict[str, dict[str, Any]] = {
-    "ppo": {"horizon": 8, "epochs": 4, "batch_size": 64, "clip": 0.3},
-    "a2c": {"horizon": 4},
+    "ppo": {"horizon": 8, "epochs": 4, "batch_size": 64, "clip": 0.3, "shared": True},
+    "a2c": {"horizon": 4, "shared": True},
     "reinforce": {"horizon": 8},
 }
 STEPS = {"ppo": 12_000, "a2c": 50_000, "reinforce": 80_000}

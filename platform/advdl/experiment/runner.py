@@ -113,7 +113,8 @@ class _Run:
         # What the plan still has is made again: an evaluation that is due, or the final one of a run that had ended.
         ended = plan.solved or step >= self._experiment.section(General).steps
         self._folder.truncate_evaluations(min(step, plan.next_evaluation - 1), final=not ended)
-        if plan.best_step in self._store.steps():  # it may have been stopped before the mark was set
+        keep_best = self._experiment.section(Checkpoint).keep_best
+        if keep_best and plan.best_step in self._store.steps():  # it may have been stopped before the mark was set
             self._store.protect(plan.best_step)
         return self.go(plan=plan, resumed_from=step)
 

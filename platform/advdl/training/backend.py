@@ -30,7 +30,8 @@ def start_tensorflow() -> None:
         return
     if os.environ.get("ADVDL_XLA_CACHE") != "":
         _keep_compiled_programs()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Reading a program from the cache logs an error that is none; real ones arrive as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_stderr():
         import tensorflow as tf
 

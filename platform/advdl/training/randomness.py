@@ -21,11 +21,13 @@ class Stream:
     """
 
     def __init__(self, seed: int, purpose: str) -> None:
-        self._key = _signed(zlib.crc32(f"{seed}/{purpose}".encode()))
+        # A variable, not a constant: the program is the same for every seed, so its compiled form is found on disk.
+        key = _signed(zlib.crc32(f"{seed}/{purpose}".encode()))
+        self._key = tf.Variable(key, dtype=tf.int32, trainable=False)
 
     def at(self, step: tf.Tensor | int) -> tf.Tensor:
         """Returns the stateless seed of a step: int32, shape [2]."""
-        return tf.stack([tf.constant(self._key, tf.int32), tf.cast(step, tf.int32)])
+        return tf.stack([self._key.read_value(), tf.cast(step, tf.int32)])
 
 
 def fold(seed: tf.Tensor, index: int) -> tf.Tensor:
