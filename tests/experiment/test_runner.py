@@ -175,7 +175,7 @@ class TestLonger:
         run.begin()
         with pytest.raises(UsageError, match=f"run {run.folder.id} is done") as caught:
             run.resume()
-        assert caught.value.hint.endswith("--steps STEPS")
+        assert caught.value.hint.endswith("--steps 1600")
         before = CheckpointStore(run.folder.checkpoints).read(800)
         assert run.resume(steps=1600) == 0
         record = run.folder.record()

@@ -161,22 +161,23 @@ def _show(experiment: "Experiment", *, as_json: bool) -> None:
 
 def _train(experiment: "Experiment", folder: "RunFolder", host: Any, *, quiet: bool, as_json: bool) -> None:
     from advdl.cli.progress import Progress
-    from advdl.experiment.runner import begin, describe, next_commands
+    from advdl.experiment.next_commands import next_commands
+    from advdl.experiment.runner import begin, describe
 
     with Progress(experiment.get("steps"), quiet=quiet) as console:
         console.message(f"run {folder.path}")
         outcome = begin(experiment, folder, host, console)
-    commands = next_commands(folder.path)
+    commands = next_commands(folder.path, steps=experiment.get("steps"), done=True)
     data = {
         "run": folder.id,
         "folder": folder.path,
         "step": outcome.step,
         "policy_step": outcome.policy_step,
         "evaluation": dict(outcome.evaluation),
-        "next": dict(commands),
+        "next": commands,
     }
     lines = [f"trained {outcome.step:,} steps; {describe(outcome.evaluation)}", "next:"]
-    lines += [f"  {purpose:9} {command}" for purpose, command in commands]
+    lines += [f"  {purpose:9} {command}" for purpose, command in commands.items()]
     emit(data, json=as_json, table="\n".join(lines))
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import shlex
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from advdl.cli.output import table
 from advdl.errors import CorruptError
 from advdl.experiment.config import flatten
 from advdl.experiment.find_runs import FoundRun
+from advdl.experiment.next_commands import next_commands
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.toml import format_value
 
@@ -64,7 +64,7 @@ def show_data(folder: RunFolder) -> dict[str, Any]:
         "evaluation": folder.last_evaluation(),
         "checkpoints": sorted(entry.name for entry in folder.checkpoints.glob("step-*")),
         "experiment": folder.config(),
-        "next": _next_commands(folder, status),
+        "next": list(next_commands(folder.path, steps=record.steps, done=status == "done").values()),
     }
 
 
@@ -160,17 +160,6 @@ def _figures(evaluation: Mapping[str, Any] | None) -> list[Any]:
 def _interval(evaluation: Mapping[str, Any]) -> str | None:
     low, high = evaluation.get("return/low"), evaluation.get("return/high")
     return None if low is None or high is None else f"{low:.6g} to {high:.6g}"
-
-
-def _next_commands(folder: RunFolder, status: str) -> list[str]:
-    path = shlex.quote(str(folder.path))
-    longer = " --steps STEPS" if status == "done" else ""
-    return [
-        f"advdl agent eval {path}",
-        f"advdl agent watch {path}",
-        f"advdl runs resume {path}{longer}",
-        f"advdl tensorboard {path}",
-    ]
 
 
 def _evaluation_line(evaluation: Mapping[str, Any] | None) -> str | None:

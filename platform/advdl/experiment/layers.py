@@ -112,7 +112,7 @@ def command_line_layer(options: Mapping[str, Any], sets: Sequence[str], shorthan
     tree: Tree = {}
     for key, value in options.items():
         if value is not None:
-            put(tree, parse_path(key), value, Source("command line", f"--{key.replace('.', '-')} {value}"), shorthands)
+            put(tree, parse_path(key), value, Source("command line", f"--{key.rpartition('.')[2]} {value}"), shorthands)
     for text in sets:
         path, value = _parse_set(text)
         put(tree, path, value, Source("command line", f"--set {text}"), shorthands)

@@ -2,7 +2,7 @@
 
 import contextlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from advdl.experiment.build import Training, build_policy, build_training
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
 from advdl.experiment.loop import Loop, Plan
+from advdl.experiment.next_commands import next_commands
 from advdl.experiment.reports import Reports
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import Checkpoint, Env, Evaluation, General
@@ -77,9 +78,8 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
         if steps is not None:
             experiment = experiment.with_steps(steps)
         elif run_folder.status() == "done":
-            raise UsageError(
-                f"run {run_folder.id} is done", hint=f"to train longer: advdl runs resume {folder} --steps STEPS"
-            )
+            longer = next_commands(folder, steps=experiment.get("steps"), done=True)["resume"]
+            raise UsageError(f"run {run_folder.id} is done", hint=f"to train longer: {longer}")
         with _recorded(run_folder):
             run = _Run(experiment, run_folder, host, console)
             run.go_on(longer=steps is not None)
@@ -215,16 +215,6 @@ def describe(figures: Mapping[str, float]) -> str:
     return (
         f"return {figures['return/mean']:.1f} (std {figures['return/std']:.1f}, IQM {figures['return/iqm']:.1f}, "
         f"95% {figures['return/low']:.1f} to {figures['return/high']:.1f}) over {figures['episodes']:.0f} episodes"
-    )
-
-
-def next_commands(folder: Path) -> Sequence[tuple[str, str]]:
-    """Lists what can be done with a run: a purpose and the command, ready to paste."""
-    return (
-        ("evaluate", f"advdl agent eval {folder}"),
-        ("watch", f"advdl agent watch {folder}"),
-        ("resume", f"advdl runs resume {folder} --steps STEPS"),
-        ("curves", f"advdl tensorboard {folder}"),
     )
 
 
