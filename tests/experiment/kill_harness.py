@@ -33,7 +33,7 @@ SETTINGS = {
 }
 """A small run with everything in it: a replay that comes round, evaluations, a best checkpoint that moves."""
 
-STEPS = 24_000
+STEPS = 16_000
 _ADVDL = Path(sys.executable).with_name("advdl")
 _POLL = 0.002
 _PATIENCE = 600.0

@@ -1,5 +1,6 @@
 """Every clause of an agent's contract is broken once, and named. DQN's and the scaffold's tests have good ones."""
 
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -9,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from advdl.errors import UsageError
-from advdl.rl import Acted, Agent, Spaces, UniformReplay
+from advdl.rl import Acted, Agent, CompiledEngine, Spaces, UniformReplay
 from advdl.testing import ContractError, check_agent
 from advdl.training import Objective
 
@@ -158,7 +159,9 @@ NAMES = map(str, range(100))
         ),
     ],
 )
-def test_an_agent_that_breaks_a_clause(methods: dict[str, Any], clause: str) -> None:
+def test_an_agent_that_breaks_a_clause(methods: dict[str, Any], clause: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # XLA, which takes seconds to compile, is tested with agents that are good.
+    monkeypatch.setattr("advdl.testing.agent.CompiledEngine", partial(CompiledEngine, jit=False))
     with pytest.raises(ContractError) as caught:
         check_agent(broken(**methods), spaces=None if "__init__" in methods else [SPACES])
     assert caught.value.clause == clause, caught.value.message

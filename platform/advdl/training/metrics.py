@@ -3,16 +3,21 @@
 import tensorflow as tf
 
 
+_SPARE = 64
+
+
 class RunningMeans:
     """Sums and counts by name.
 
-    The variables are created while the program is first traced: what a learner reports is known only then. They are
-    part of the checkpoint, so an interval that a kill cut in two reports the same means.
+    What a learner reports is known only when the program is traced; the variables are there before, since a program
+    that creates variables is traced twice. They are part of the checkpoint, so an interval that a kill cut in two
+    reports the same means.
     """
 
     def __init__(self) -> None:
         self._sums: dict[str, tf.Variable] = {}
         self._counts: dict[str, tf.Variable] = {}
+        self._spare = [_pair() for _ in range(_SPARE)]
 
     def add(self, name: str, value: tf.Tensor, weight: tf.Tensor | float = 1.0) -> None:
         """Adds ``value`` (a scalar, already multiplied by its weight) to a mean; traceable."""
@@ -43,5 +48,8 @@ class RunningMeans:
     def _create(self, name: str) -> None:
         if name not in self._sums:
             with tf.init_scope():
-                self._sums[name] = tf.Variable(0.0, trainable=False)
-                self._counts[name] = tf.Variable(0.0, trainable=False)
+                self._sums[name], self._counts[name] = self._spare.pop() if self._spare else _pair()
+
+
+def _pair() -> tuple[tf.Variable, tf.Variable]:
+    return tf.Variable(0.0, trainable=False), tf.Variable(0.0, trainable=False)
