@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-
 _SPARE = 64
 
 
