@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import re
@@ -165,7 +164,6 @@ def test_every_option_is_typed_and_documented(host, component):
         assert option.name not in ("dtype", "kwargs")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_the_torch_backend_gives_the_same_features():
     script = Path(__file__).with_name("attention_cases.py")
     env = {**os.environ, "KERAS_BACKEND": "torch"}

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import subprocess
@@ -110,7 +109,6 @@ def test_wrong_options_are_one_clear_sentence(options, match):
         PluginHost.from_environment().build("backbone", {"name": "mlp", **options}, VECTOR)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_the_torch_backend_gives_the_same_features():
     script = Path(__file__).with_name("mlp_cases.py")
     env = {**os.environ, "KERAS_BACKEND": "torch"}

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import re
@@ -205,7 +204,6 @@ def test_wrong_options_are_one_clear_sentence(host, raw, match):
         host.build("backbone", raw, ATARI)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_the_torch_backend_gives_the_same_features():
     script = Path(__file__).with_name("vision_cases.py")
     env = {**os.environ, "KERAS_BACKEND": "torch"}

@@ -36,7 +36,8 @@ def test_a_gif_shows_the_seeded_episodes(tmp_path):
 
 
 def test_an_mp4_can_be_read_back(tmp_path):
-    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    import imageio_ffmpeg as ffmpeg
+
     watched = watch(zeros, "CartPole-v1", seed=1, video=tmp_path / "a.mp4")
     frames, seconds = ffmpeg.count_frames_and_secs(str(watched.video))
     assert frames == watched.lengths[0] + 1
