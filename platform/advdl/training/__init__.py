@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from advdl.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from advdl.training.data_learner import DataLearner, DataSpec
     from advdl.training.fused import FusedLoop
     from advdl.training.learner import Aux, Batch, Learner, Loss, Objective
     from advdl.training.metrics import RunningMeans
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Aux",
     "Batch",
+    "DataLearner",
+    "DataSpec",
     "FusedLoop",
     "Learner",
     "Loss",
@@ -28,6 +31,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        **dict.fromkeys(("DataLearner", "DataSpec"), "advdl.training.data_learner"),
         "FusedLoop": "advdl.training.fused",
         **dict.fromkeys(("Aux", "Batch", "Learner", "Loss", "Objective"), "advdl.training.learner"),
         "RunningMeans": "advdl.training.metrics",

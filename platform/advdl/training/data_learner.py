@@ -1,0 +1,57 @@
+"""DataLearner: a learner of data, such as a classifier or a generative model. The contract of those plugins."""
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import tensorflow as tf
+
+from advdl.training.learner import Batch, Learner
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """What one sample of a data set is.
+
+    Attributes:
+        x: The space of a sample: an image is a ``Box`` ``[height, width, channels]``, uint8 or float.
+        c: The space of what belongs to it: a class is ``Discrete``, a vector a ``Box``; None for nothing.
+    """
+
+    x: gymnasium.Space[Any]
+    c: gymnasium.Space[Any] | None = None
+
+
+class DataLearner(Learner):
+    """Learns from batches ``{"x": [batch, ...], "c": [batch, ...]}``; ``c`` is there if the spec has it.
+
+    A subclass is called as ``cls(spec, **options)``; its keyword-only arguments are its options. It refuses a spec that
+    it cannot handle with a ``UsageError`` that says what it needs.
+
+    Attributes:
+        score: What of ``measure`` decides which checkpoint is the best.
+        better: Whether a higher or a lower score is better.
+
+    Args:
+        spec: What the data are.
+    """
+
+    score: ClassVar[str]
+    better: ClassVar[Literal["higher", "lower"]]
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.spec = spec
+
+    @abc.abstractmethod
+    def measure(self, batch: Batch, seed: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """Judges data that training has not seen; traceable, and changes no variable.
+
+        Args:
+            batch: Held-out data.
+            seed: Stateless seed, int32 of shape [2].
+
+        Returns:
+            Figures by name, one a sample: each ``[batch]``. Their means over the whole held-out set are reported.
+        """
