@@ -1,4 +1,4 @@
-"""What ``advdl plugins list`` and ``advdl plugins info`` tell."""
+"""What ``advdl plugins list`` and ``advdl plugins info`` tell of plugins that are loaded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from advdl.plugin.extras import install_line, missing_modules
 from advdl.plugin.host import PluginHost
 from advdl.plugin.loading import PluginRecord
 
-_STYLES = {"failed": "red", "disabled": "dim"}
+_STYLES = {"failed": "red", "incompatible": "red", "disabled": "dim"}
 
 
 def list_data(host: PluginHost, kind: str | None) -> dict[str, Any]:
@@ -79,6 +79,7 @@ def _plugin(record: PluginRecord, kind: str | None) -> dict[str, Any]:
         "distribution": record.distribution,
         "version": record.version,
         "entry_point": record.target,
+        "contract": record.contract,
         "error": record.error,
         "problems": record.problems,
         "commands": record.commands,
