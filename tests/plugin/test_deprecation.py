@@ -1,4 +1,4 @@
-"""What is deprecated warns for a release: the plugin that uses it is named and works, and in strict mode it does not."""
+"""What is deprecated warns for a release: the plugin that uses it is named, and works but in strict mode."""
 
 import ast
 import subprocess

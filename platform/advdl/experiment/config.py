@@ -23,7 +23,6 @@ from advdl.experiment.recipes import load_recipe
 from advdl.experiment.schema import FAMILIES, TRACKERS, Env, Family, General, Section
 from advdl.experiment.toml import format_path, parse_path, parse_toml, read_toml, write_toml
 from advdl.experiment.validation import blame, component_name, defaults, fill_overrides, prepare, validated
-
 from advdl.plugin.lists import PROJECT_FILE
 from advdl.plugin.lists import SECTION as PLUGIN_LISTS
 
