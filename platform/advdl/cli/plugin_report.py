@@ -10,6 +10,9 @@ from advdl.plugin.extras import install_line, missing_modules
 from advdl.plugin.host import PluginHost
 from advdl.plugin.loading import PluginRecord
 
+LIGHT_KINDS = ("metric", "tracker")
+"""Kinds whose components need no TensorFlow."""
+
 _STYLES = {"failed": "red", "incompatible": "red", "disabled": "dim"}
 
 
@@ -34,7 +37,7 @@ def list_table(data: Mapping[str, Any], kind: str | None) -> str:
 
 def start_quietly(component: Component) -> None:
     """Starts TensorFlow without its chatter, for a component whose code imports it anyway."""
-    if component.kind != "tracker":
+    if component.kind not in LIGHT_KINDS:
         from advdl.training.backend import start_tensorflow
 
         start_tensorflow()

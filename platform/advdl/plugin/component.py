@@ -30,10 +30,22 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("agent", "acts in an env and learns from it", "advdl.rl.agent:Agent", "advdl.testing:check_agent"),
         Kind("backbone", "observation in, features out", "keras:Model", "advdl.testing:check_backbone"),
+        Kind(
+            "learner",
+            "learns from data",
+            "advdl.training.data_learner:DataLearner",
+            "advdl.testing:check_learner",
+        ),
         Kind("layer", "a Keras layer for use inside backbones", "keras.layers:Layer", "advdl.testing:check_layer"),
         Kind("loss", "compares a prediction with a target", "keras.losses:Loss", "advdl.testing:check_loss"),
         Kind(
             "optimizer", "turns gradients into updates", "keras.optimizers:Optimizer", "advdl.testing:check_optimizer"
+        ),
+        Kind(
+            "metric",
+            "a figure of an evaluation's samples",
+            "advdl.plugin.metric:Metric",
+            "advdl.testing:check_metric",
         ),
         Kind(
             "schedule",

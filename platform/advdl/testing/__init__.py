@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from advdl.testing.contract import ContractError
     from advdl.testing.env import check_env
     from advdl.testing.layer import check_layer
+    from advdl.testing.learner import check_learner
     from advdl.testing.loss import check_loss
+    from advdl.testing.metric import check_metric
     from advdl.testing.optimizer import check_optimizer
     from advdl.testing.schedule import check_schedule
+    from advdl.testing.source import check_source
     from advdl.testing.tracker import check_tracker
 
 __all__ = [
@@ -29,9 +32,12 @@ __all__ = [
     "check_backbone",
     "check_env",
     "check_layer",
+    "check_learner",
     "check_loss",
+    "check_metric",
     "check_optimizer",
     "check_schedule",
+    "check_source",
     "check_tracker",
     "component",
 ]
@@ -41,9 +47,6 @@ __getattr__ = lazy_names(
     {
         "ContractError": "advdl.testing.contract",
         "component": "advdl.testing.clauses",
-        **{
-            f"check_{kind}": f"advdl.testing.{kind}"
-            for kind in ("agent", "backbone", "env", "layer", "loss", "optimizer", "schedule", "tracker")
-        },
+        **{name: f"advdl.testing.{name.removeprefix('check_')}" for name in __all__ if name.startswith("check_")},
     },
 )
