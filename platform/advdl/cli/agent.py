@@ -75,13 +75,16 @@ def evaluate(
     """Evaluate a run's policy on Gymnasium's own env."""
     from advdl.cli.output import warn
     from advdl.experiment.agent_work import verdict
+    from advdl.experiment.metered import metered, run_metrics
     from advdl.experiment.policy import load_policy
     from advdl.rl.evaluation import evaluate as play
 
     folder = _open(run, runs_dir)
-    act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
+    host = plugin_host(context)
+    act, facts, step = load_policy(folder, host, checkpoint, warn)
     options = folder.config()["env"]["options"]
-    found = verdict(play(act, facts.host_id, episodes=episodes, seed=seed, env_options=options))
+    episodes_played = play(act, facts.host_id, episodes=episodes, seed=seed, env_options=options)
+    found = metered(verdict(episodes_played), run_metrics(folder.experiment(host), host, warn))
     data = {
         "run": folder.id,
         "env": facts.host_id,
