@@ -45,6 +45,19 @@ KINDS: Mapping[str, Kind] = {
             "env", "a compiled env, batched and traceable", "advdl.rl.functional:CompiledEnv", "advdl.testing:check_env"
         ),
         Kind(
+            "learner",
+            "learns from data: a classifier, a regressor",
+            "advdl.training.data_learner:DataLearner",
+            "advdl.testing:check_learner",
+        ),
+        Kind("tasks", "a family of tasks to adapt to", "advdl.training.tasks:Tasks", "advdl.testing:check_tasks"),
+        Kind(
+            "adapter",
+            "learns how a learner adapts to a task",
+            "advdl.training.adapter:Adapter",
+            "advdl.testing:check_adapter",
+        ),
+        Kind(
             "tracker",
             "shows or stores what a run reports",
             "advdl.plugin.tracker:Tracker",

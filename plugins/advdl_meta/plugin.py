@@ -1,0 +1,24 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterable
+
+from advdl.plugin import Component, hookimpl
+
+_ADAPTERS = (
+    Component("adapter", "maml", "advdl_meta.maml:MAML", "second-order gradients through the inner steps (Finn 2017)"),
+    Component("adapter", "fomaml", "advdl_meta.maml:FOMAML", "MAML with first-order gradients"),
+    Component("adapter", "reptile", "advdl_meta.reptile:Reptile", "towards where each task's own training leads"),
+    Component("adapter", "anil", "advdl_meta.anil:ANIL", "MAML whose head adapts alone (Raghu 2020)"),
+    Component("adapter", "meta-sgd", "advdl_meta.meta_sgd:MetaSGD", "MAML with a learnt rate for each weight"),
+    Component("adapter", "maml-pp", "advdl_meta.maml_pp:MAMLPlusPlus", "MAML with the remedies of Antoniou 2019"),
+)
+
+_TASKS = (Component("tasks", "sinusoid", "advdl_meta.sinusoid:Sinusoid", "sinusoids of various amplitude and phase"),)
+
+_LEARNERS = (Component("learner", "regressor", "advdl_meta.regressor:Regressor", "a backbone that predicts numbers"),)
+
+
+@hookimpl
+def advdl_components() -> Iterable[Component]:
+    """Offers the adapters, the task families and the regressor."""
+    return (*_ADAPTERS, *_TASKS, *_LEARNERS)
