@@ -5,7 +5,7 @@ from typing import Annotated
 import tensorflow as tf
 from annotated_types import Ge
 
-from advdl.training import Batch, Fast, Learner, TaskLoss, Values, fold, scalars
+from advdl.training import Batch, Learner, TaskLoss, Values, fold, scalars
 from advdl_meta.maml import MAML, Rate
 
 

@@ -27,9 +27,9 @@ class Fast(NamedTuple):
 class PureLearner:
     """Reads a learner's weights through Keras' stateless scope; the learner needs not a line for it.
 
-    A learner with one objective adapts by it and is judged by it. One with two objectives over the same variables adapts
-    by the first and is judged by the second, as a policy that adapts by a plain policy gradient and is judged by a
-    clipped one.
+    A learner with one objective adapts by it and is judged by it. One with two objectives over the same variables
+    adapts by the first and is judged by the second, as a policy that adapts by a plain policy gradient and is judged by
+    a clipped one.
 
     Attributes:
         learner: The learner.

@@ -11,8 +11,8 @@ from advdl.training.learner import Batch
 class Tasks(abc.ABC):
     """A distribution of tasks; each is a small data set in two parts.
 
-    A learner adapts to a task on its *support* and is judged on its *query*. A subclass is called as ``cls(**options)``;
-    its keyword-only arguments are its options.
+    A learner adapts to a task on its *support* and is judged on its *query*. A subclass is called as
+    ``cls(**options)``; its keyword-only arguments are its options.
     """
 
     @property
