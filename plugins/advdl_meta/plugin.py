@@ -13,12 +13,24 @@ _ADAPTERS = (
     Component("adapter", "maml-pp", "advdl_meta.maml_pp:MAMLPlusPlus", "MAML with the remedies of Antoniou 2019"),
 )
 
-_TASKS = (Component("tasks", "sinusoid", "advdl_meta.sinusoid:Sinusoid", "sinusoids of various amplitude and phase"),)
+_TASKS = (
+    Component("tasks", "sinusoid", "advdl_meta.sinusoid:Sinusoid", "sinusoids of various amplitude and phase"),
+    Component(
+        "tasks",
+        "few-shot",
+        "advdl_meta.few_shot:FewShot",
+        "tell a few classes apart after a few images of each",
+        requires=("sklearn",),
+        extra="advdl[data]",
+    ),
+)
+
+_BACKBONES = (Component("backbone", "conv4", "advdl_meta.conv4:Conv4", "four small convolutions, for few-shot images"),)
 
 _LEARNERS = (Component("learner", "regressor", "advdl_meta.regressor:Regressor", "a backbone that predicts numbers"),)
 
 
 @hookimpl
 def advdl_components() -> Iterable[Component]:
-    """Offers the adapters, the task families and the regressor."""
-    return (*_ADAPTERS, *_TASKS, *_LEARNERS)
+    """Offers the adapters, the task families, a backbone and the regressor."""
+    return (*_ADAPTERS, *_TASKS, *_BACKBONES, *_LEARNERS)
