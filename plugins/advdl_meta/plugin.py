@@ -4,13 +4,39 @@ from collections.abc import Iterable
 
 from advdl.plugin import Component, hookimpl
 
+_RECIPES = "advdl_meta.recipes"
+
 _ADAPTERS = (
-    Component("adapter", "maml", "advdl_meta.maml:MAML", "second-order gradients through the inner steps (Finn 2017)"),
-    Component("adapter", "fomaml", "advdl_meta.maml:FOMAML", "MAML with first-order gradients"),
-    Component("adapter", "reptile", "advdl_meta.reptile:Reptile", "towards where each task's own training leads"),
-    Component("adapter", "anil", "advdl_meta.anil:ANIL", "MAML whose head adapts alone (Raghu 2020)"),
-    Component("adapter", "meta-sgd", "advdl_meta.meta_sgd:MetaSGD", "MAML with a learnt rate for each weight"),
-    Component("adapter", "maml-pp", "advdl_meta.maml_pp:MAMLPlusPlus", "MAML with the remedies of Antoniou 2019"),
+    Component(
+        "adapter",
+        "maml",
+        "advdl_meta.maml:MAML",
+        "second-order gradients through the inner steps (Finn 2017)",
+        recipes=_RECIPES,
+    ),
+    Component("adapter", "fomaml", "advdl_meta.maml:FOMAML", "MAML with first-order gradients", recipes=_RECIPES),
+    Component(
+        "adapter",
+        "reptile",
+        "advdl_meta.reptile:Reptile",
+        "towards where each task's own training leads",
+        recipes=_RECIPES,
+    ),
+    Component("adapter", "anil", "advdl_meta.anil:ANIL", "MAML whose head adapts alone (Raghu 2020)", recipes=_RECIPES),
+    Component(
+        "adapter",
+        "meta-sgd",
+        "advdl_meta.meta_sgd:MetaSGD",
+        "MAML with a learnt rate for each weight",
+        recipes=_RECIPES,
+    ),
+    Component(
+        "adapter",
+        "maml-pp",
+        "advdl_meta.maml_pp:MAMLPlusPlus",
+        "MAML with the remedies of Antoniou 2019",
+        recipes=_RECIPES,
+    ),
 )
 
 _TASKS = (
