@@ -80,7 +80,7 @@ class _Frame:
             canvas.line([self._at(self._x[0], y), self._at(self._x[1], y)], fill=_GRID)
             column, row = self._at(x, y)
             canvas.text((column - 8, _HEIGHT - _MARGIN + 4), f"{x:.3g}", fill=_INK)
-            canvas.text((self._left + 2, row - 5), f"{y:.2g}", fill=_INK)
+            canvas.text((self._left + 2, row - 5), f"{y:.1f}", fill=_INK)
 
     def curve(self, canvas: Any, x: Points, y: Points, colour: tuple[int, int, int], *, width: int) -> None:
         if np.isfinite(y).all():
