@@ -36,6 +36,12 @@ KINDS: Mapping[str, Kind] = {
             "optimizer", "turns gradients into updates", "keras.optimizers:Optimizer", "advdl.testing:check_optimizer"
         ),
         Kind(
+            "metric",
+            "a figure of an evaluation's samples",
+            "advdl.plugin.metric:Metric",
+            "advdl.testing:check_metric",
+        ),
+        Kind(
             "schedule",
             "a value that changes with progress",
             "advdl.training.schedules:Schedule",

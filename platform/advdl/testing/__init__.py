@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from advdl.testing.layer import check_layer
     from advdl.testing.learner import check_learner
     from advdl.testing.loss import check_loss
+    from advdl.testing.metric import check_metric
     from advdl.testing.optimizer import check_optimizer
     from advdl.testing.schedule import check_schedule
+    from advdl.testing.source import check_source
     from advdl.testing.tasks import check_tasks
     from advdl.testing.tracker import check_tracker
 
@@ -35,8 +37,10 @@ __all__ = [
     "check_layer",
     "check_learner",
     "check_loss",
+    "check_metric",
     "check_optimizer",
     "check_schedule",
+    "check_source",
     "check_tasks",
     "check_tracker",
     "component",
@@ -47,21 +51,6 @@ __getattr__ = lazy_names(
     {
         "ContractError": "advdl.testing.contract",
         "component": "advdl.testing.clauses",
-        **{
-            f"check_{kind}": f"advdl.testing.{kind}"
-            for kind in (
-                "adapter",
-                "agent",
-                "backbone",
-                "env",
-                "layer",
-                "learner",
-                "loss",
-                "optimizer",
-                "schedule",
-                "tasks",
-                "tracker",
-            )
-        },
+        **{name: f"advdl.testing.{name.removeprefix('check_')}" for name in __all__ if name.startswith("check_")},
     },
 )
