@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from advdl.testing.layer import check_layer
     from advdl.testing.loss import check_loss
     from advdl.testing.optimizer import check_optimizer
+    from advdl.testing.sampler import check_sampler
     from advdl.testing.schedule import check_schedule
     from advdl.testing.tracker import check_tracker
 
@@ -31,6 +32,7 @@ __all__ = [
     "check_layer",
     "check_loss",
     "check_optimizer",
+    "check_sampler",
     "check_schedule",
     "check_tracker",
     "component",
@@ -43,7 +45,7 @@ __getattr__ = lazy_names(
         "component": "advdl.testing.clauses",
         **{
             f"check_{kind}": f"advdl.testing.{kind}"
-            for kind in ("agent", "backbone", "env", "layer", "loss", "optimizer", "schedule", "tracker")
+            for kind in ("agent", "backbone", "env", "layer", "loss", "optimizer", "sampler", "schedule", "tracker")
         },
     },
 )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from advdl.training.learner import Aux, Batch, Learner, Loss, Objective
     from advdl.training.metrics import RunningMeans
     from advdl.training.randomness import Stream, fold
+    from advdl.training.sampler import SampleProgram, Sampler
     from advdl.training.trainer import Trainer, Tuning
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Loss",
     "Objective",
     "RunningMeans",
+    "SampleProgram",
+    "Sampler",
     "Stream",
     "Trainer",
     "Tuning",
@@ -36,6 +39,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Aux", "Batch", "Learner", "Loss", "Objective"), "advdl.training.learner"),
         "RunningMeans": "advdl.training.metrics",
         **dict.fromkeys(("Stream", "fold"), "advdl.training.randomness"),
+        **dict.fromkeys(("SampleProgram", "Sampler"), "advdl.training.sampler"),
         **dict.fromkeys(("Trainer", "Tuning"), "advdl.training.trainer"),
     },
 )
