@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from advdl.testing.loss import check_loss
     from advdl.testing.metric import check_metric
     from advdl.testing.optimizer import check_optimizer
+    from advdl.testing.sampler import check_sampler
     from advdl.testing.schedule import check_schedule
     from advdl.testing.source import check_source
     from advdl.testing.tasks import check_tasks
@@ -39,6 +40,7 @@ __all__ = [
     "check_loss",
     "check_metric",
     "check_optimizer",
+    "check_sampler",
     "check_schedule",
     "check_source",
     "check_tasks",
