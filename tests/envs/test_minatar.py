@@ -25,7 +25,7 @@ NO_SEED = tf.constant((0, 0), tf.int32)
 
 @pytest.fixture
 def pair_type() -> Any:
-    pytest.importorskip("minatar")
+    """Imported late: the package tries to import seaborn and matplotlib."""
     from minatar_pair import Pair
 
     return Pair
