@@ -48,7 +48,7 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
     general, env = experiment.section(General), experiment.section(Env)
     section = experiment.section(TrainerSection)
     compiled = _compiled_env(experiment, host)
-    facts = env_facts(env.id, host)
+    facts = env_facts(env.id, host, env.options)
     make_env(facts.host_id, env.options).close()  # options that the evaluation's env refuses are refused now
     agent = _agent(experiment, host, facts)
     source = agent.source(num_envs=env.num)
@@ -72,7 +72,8 @@ def build_policy(experiment: Experiment, host: "PluginHost") -> "tuple[Agent, Ho
     from advdl.rl.policy import HostPolicy
     from advdl.rl.spaces import Spaces
 
-    facts = env_facts(experiment.section(Env).id, host)
+    env = experiment.section(Env)
+    facts = env_facts(env.id, host, env.options)
     agent = _agent(experiment, host, facts)
     return agent, HostPolicy(agent, Spaces(facts.observation, facts.action)), facts
 
