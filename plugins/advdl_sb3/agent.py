@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -13,6 +14,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, VecTransposeImage
 
 from advdl.errors import UsageError
+from advdl.rl.evaluation import make_env
 from advdl.rl.own_loop import POLICY, Assignment, OwnLoopAgent, Report
 from advdl.training.tensors import Array
 from advdl_sb3.generators import Generators
@@ -235,13 +237,10 @@ def _put(rows: Any, index: int, value: Any) -> None:
 
 
 def _make(assignment: Assignment) -> DummyVecEnv:
-    env = make_vec_env(
-        assignment.env_id,
-        n_envs=assignment.num_envs,
-        seed=assignment.seed,
-        env_kwargs=dict(assignment.env_options),
-        wrapper_class=Replayed,
-    )
+    def one_copy() -> gymnasium.Env[Any, Any]:
+        return make_env(assignment.env_id, assignment.env_options)
+
+    env = make_vec_env(one_copy, n_envs=assignment.num_envs, seed=assignment.seed, wrapper_class=Replayed)
     assert isinstance(env, DummyVecEnv)
     return env
 

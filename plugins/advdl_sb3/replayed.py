@@ -6,6 +6,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from advdl.errors import RunError
+from advdl.rl.evaluation import env_failure
 from advdl.training.tensors import Array
 
 LONGEST = 100_000
@@ -21,6 +23,7 @@ class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
+        self._episodes = -1
         self._actions: list[Any] = []
         self._start: dict[str, Any] = {}
         self._last: Any = None
@@ -29,14 +32,21 @@ class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Begins an episode."""
         self._start = {"seed": seed} if seed is not None else {"generator": self._generator_state()}
         self._actions = []
-        self._last, info = self.env.reset(seed=seed, options=options)
+        self._episodes += 1
+        try:
+            self._last, info = self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise self._failed("reset", error) from error
         return self._last, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Steps."""
         if len(self._actions) <= LONGEST:
             self._actions.append(action)
-        result = self.env.step(action)
+        try:
+            result = self.env.step(action)
+        except Exception as error:
+            raise self._failed("step", error, action) from error
         self._last = result[0]
         return result
 
@@ -71,6 +81,11 @@ class Replayed(gymnasium.Wrapper[Any, Any, Any, Any]):
         expected = {name: array for name, array in arrays.items() if name != "actions"}
         found = _leaves(self._last)
         return found.keys() == expected.keys() and all(np.array_equal(found[name], expected[name]) for name in found)
+
+    def _failed(self, where: str, error: Exception, action: Any = None) -> RunError:
+        env_id = self.spec.id if self.spec else type(self.unwrapped).__name__
+        seed = self._start.get("seed", -1)
+        return env_failure(env_id, where, error, self._episodes, max(len(self._actions) - 1, 0), seed, action)
 
     def _generator_state(self) -> Any:
         return self.unwrapped.np_random.bit_generator.state
