@@ -8,8 +8,10 @@ All of it is traceable, so it runs inside whatever compiled loop feeds it.
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import numpy.typing as npt
 import tensorflow as tf
 
 from advdl.errors import DivergedError, UsageError
@@ -230,6 +232,15 @@ class Trainer:
     ) -> dict[str, tf.Tensor]:
         noise = self._noise.get(objective.name)
         return {} if noise is None else {"noise_scale": noise.update(measured, norm, batch_size(batch))}
+
+
+def learner_weights(learner: Learner) -> dict[str, npt.NDArray[Any]]:
+    """Returns the values of a learner's trainable variables by model and path, for histograms."""
+    return {
+        f"{name}/{variable.path}": variable.numpy()
+        for name, model in learner.models.items()
+        for variable in model.trainable_variables
+    }
 
 
 _SMALLER_STEPS = "a smaller optimizer.learning_rate or trainer.clip_norm often helps; the last checkpoint is intact"
