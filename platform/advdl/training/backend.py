@@ -83,9 +83,7 @@ def start_tensorflow() -> None:
     # Reading a program from the cache logs an error that is none; real ones arrive as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_stderr():
-        import tensorflow as tf
-
-        tf.config.list_logical_devices()
+        import tensorflow as tf  # noqa: F401 - its devices stay unclaimed: how many there are is set later
 
 
 def _keep_compiled_programs() -> None:
