@@ -143,12 +143,13 @@ def resolve_experiment(
     ]
     layers = [prepare(layer, kind) for layer in written]
     user = _merge(layers, kind)
-    env = _env_leaf(user, canonical_env)
-    layers.insert(0, prepare(_recipe_layer(host, user, str(env.value), kind), kind))
+    subject = _subject(user, kind, canonical_env)
+    layers.insert(0, prepare(_recipe_layer(host, user, str(subject.value), kind), kind))
     if before_import is not None:
         before_import()
     tree = _merge([defaults(host, _merge(layers, kind), kind), *layers], kind)
-    tree["env"] = {**tree.get("env", {}), "id": env}
+    if kind.subject in kind.sections:
+        tree[kind.subject] = {**tree.get(kind.subject, {}), "id": subject}
     return _experiment(host, fill_overrides(host, tree, kind), kind)
 
 
@@ -202,22 +203,25 @@ def _config_layer(path: Path | None) -> Tree:
     return tree_of(read_toml(path, called=called), Source(called))
 
 
-def _recipe_layer(host: "PluginHost", tree: Tree, env_id: str, family: Family) -> Tree:
+def _recipe_layer(host: "PluginHost", tree: Tree, subject: str, family: Family) -> Tree:
     slot = family.slots[family.main]
     try:
         component = host.get(slot.kind, component_name(tree, family.main, slot.default))
     except UsageError as error:
         raise blame(error, tree) from error
-    return load_recipe(component, env_id)
+    return load_recipe(component, subject)
 
 
-def _env_leaf(tree: Tree, canonical: Callable[[str], str] | None) -> Leaf:
-    """Returns the env's id, spelt in full; what is no text is left to validation."""
+def _subject(tree: Tree, family: Family, canonical_env: Callable[[str], str] | None) -> Leaf:
+    """Returns what is trained on: an env's id, spelt in full, or the name of a component."""
+    if family.subject not in family.sections:
+        slot = family.slots[family.subject]
+        return Leaf(component_name(tree, family.subject, slot.default), DEFAULT)
     leaf = tree.get("env", {}).get("id", Leaf(Env.model_fields["id"].default, DEFAULT))
-    if canonical is None or not isinstance(leaf, Leaf) or not isinstance(leaf.value, str):
-        return cast(Leaf, leaf)
+    if canonical_env is None or not isinstance(leaf, Leaf) or not isinstance(leaf.value, str):
+        return cast(Leaf, leaf)  # what is no text is left to validation
     try:
-        return Leaf(canonical(leaf.value), leaf.source)
+        return Leaf(canonical_env(leaf.value), leaf.source)
     except UsageError as error:
         raise blame(error, tree) from error
 

@@ -121,17 +121,23 @@ class Family:
 
     Attributes:
         name: Its name.
+        work: ``"module:function"`` that builds what a run of it drives.
         main: The section of the component that is trained; its recipes are used.
+        subject: The section of what it is trained on: an env, data or tasks. Recipes are for a subject.
         sections: Plain tables by name.
         slots: Sections that hold one component.
+        commands: What can be done with a run of it, by purpose; ``{}`` stands for its folder.
         overrides: Sections whose entries override a slot, by the slot: ``{"optimizers": "optimizer"}``.
         shorthands: The key that is meant when a plain section is given as a bare value.
     """
 
     name: str
+    work: str
     main: str
+    subject: str
     sections: Mapping[str, type[Section]]
     slots: Mapping[str, Slot]
+    commands: Mapping[str, str]
     overrides: Mapping[str, str] = field(default_factory=dict)
     shorthands: Mapping[str, str] = field(default_factory=dict)
 
@@ -157,7 +163,9 @@ FAMILIES: Mapping[str, Family] = {
     for family in (
         Family(
             name="agent",
+            work="advdl.experiment.agent_work:build",
             main="agent",
+            subject="env",
             sections={
                 "env": Env,
                 "trainer": Trainer,
@@ -169,6 +177,7 @@ FAMILIES: Mapping[str, Family] = {
                 "agent": Slot("agent", "dqn", "what is trained"),
                 "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
             },
+            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
             shorthands={"env": "id"},
         ),

@@ -7,8 +7,10 @@ traceable, so it runs inside whatever compiled loop feeds it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import numpy.typing as npt
 import tensorflow as tf
 
 from advdl.errors import DivergedError
@@ -157,6 +159,15 @@ def learner_variables(learner: Learner) -> dict[str, tf.Variable]:
     for name, model in learner.models.items():
         variables |= _numbered(f"learner/{name}", model.variables)
     return variables
+
+
+def learner_weights(learner: Learner) -> dict[str, npt.NDArray[Any]]:
+    """Returns the values of a learner's trainable variables by model and path, for histograms."""
+    return {
+        f"{name}/{variable.path}": variable.numpy()
+        for name, model in learner.models.items()
+        for variable in model.trainable_variables
+    }
 
 
 _SMALLER_STEPS = "a smaller optimizer.learning_rate or trainer.clip_norm often helps; the last checkpoint is intact"
