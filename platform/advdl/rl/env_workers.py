@@ -5,6 +5,7 @@ and the word that it is made, and tells at once when a worker has died.
 """
 
 import contextlib
+import itertools
 import json
 import math
 import multiprocessing
@@ -82,8 +83,7 @@ class WorkerPool:
     def __init__(self, factory: Factory, spaces: Spaces, *, copies: int, workers: int, seed: int, care: Care) -> None:
         bounds = [copies * worker // workers for worker in range(workers + 1)]
         self._tasks = [
-            Task(factory, spaces, copies, first, last, seed, care)
-            for first, last in zip(bounds, bounds[1:], strict=False)
+            Task(factory, spaces, copies, first, last, seed, care) for first, last in itertools.pairwise(bounds)
         ]
         # Not fork: TensorFlow's threads hold locks that a forked child would wait for.
         methods = multiprocessing.get_all_start_methods()

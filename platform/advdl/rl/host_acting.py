@@ -1,5 +1,4 @@
-"""Acting outside of the training program: an agent's ``act`` as a function from arrays to arrays, without a TensorFlow
-call a step where that can be."""
+"""Acting in Python: an agent's ``act`` as a function of arrays, without a TensorFlow call a step where that can be."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""HostVectorEnv: copies of any Gymnasium env as one vector env that can be saved and restored, and that names faults."""
+"""HostVectorEnv: copies of any Gymnasium env as one vector env, which names its faults and can be restored."""
 
 import contextlib
 import json

@@ -120,7 +120,7 @@ class NumpyProgram:
         return [op for op in self._graph.get_operations() if op.name in wanted]
 
     def _require_of_step(self, op: Any) -> None:
-        waiting, seen = [tensor for tensor in op.inputs], set()
+        waiting, seen = list(op.inputs), set()
         while waiting:
             tensor = waiting.pop()
             if tensor.name in seen or tensor.name == self._step_name or tensor.name in self._handles:
