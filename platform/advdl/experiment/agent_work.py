@@ -38,7 +38,7 @@ class AgentWork:
         self._act = HostPolicy(training.agent, Spaces(facts.observation, facts.action))
         self._seed = experiment.section(General).seed
         self._episodes = experiment.section(Evaluation).episodes
-        self._options = experiment.section(Env).options
+        self._env = experiment.section(Env)
         self.target = facts.reward_threshold
         self.metrics: RunningMeans = training.engine.metrics
 
@@ -85,7 +85,8 @@ class AgentWork:
                 self._training.facts.host_id,
                 episodes=self._episodes,
                 seed=evaluation_seed(self._seed, purpose, self.step),
-                env_options=self._options,
+                env_options=self._env.options,
+                env_wrappers=self._env.wrappers,
             )
         )
 

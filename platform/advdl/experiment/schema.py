@@ -61,6 +61,17 @@ class Env(Section):
     id: str = Field("CartPole-v1", description="Gymnasium id of the env")
     num: int = Field(16, ge=1, description="copies of the env that are stepped together")
     options: dict[str, Any] = Field({}, description="further arguments of gymnasium.make")
+    wrappers: list[str | dict[str, Any]] = Field(
+        [], description="wrappers of gymnasium.wrappers around each copy, by name, or as a table with name and options"
+    )
+    workers: int = Field(0, ge=0, description="processes that the host engine steps the copies in; 0 is this one")
+    timeout: Finite = Field(60.0, gt=0, description="seconds that a step or a reset of the host engine may take")
+    on_fault: Literal["stop", "restart"] = Field(
+        "stop", description="what follows a fault of an env: training stops, or the copy begins anew"
+    )
+    bounds: Literal["stop", "warn", "ignore"] = Field(
+        "warn", description="what follows an observation of floats that is outside of its own space"
+    )
 
 
 class Trainer(Section):

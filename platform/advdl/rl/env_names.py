@@ -5,7 +5,7 @@ Imports no TensorFlow: listing envs must not cost its import.
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -166,25 +166,29 @@ def compiled_twin(env_id: str, host: "PluginHost") -> Component | None:
     return next(iter(exact + equal), None)
 
 
-def env_facts(env_id: str, host: "PluginHost", options: Mapping[str, Any] | None = None) -> EnvFacts:
+def env_facts(
+    env_id: str, host: "PluginHost", *, options: Mapping[str, Any] | None = None, wrappers: Sequence[Any] = ()
+) -> EnvFacts:
     """Makes the env once and returns its facts.
 
     Args:
         env_id: As ``resolve_env_id`` returns it.
         host: Knows the compiled envs.
-        options: Keyword arguments of ``gymnasium.make``; spaces may depend on them.
+        options: Keyword arguments of ``gymnasium.make``.
+        wrappers: As ``env.wrappers`` has them.
 
     Raises:
-        UsageError: The env cannot be made.
+        UsageError: The env cannot be made, or there is no such wrapper.
     """
-    import gymnasium
+    from advdl.rl.env_factory import EnvFactory
 
     specs = registered_specs(host)
     spec = specs[gymnasium_id(env_id)]
     twin = compiled_twin(env_id, host)
     host_id = (twin.details.get("twin") if twin and twin.name == spec.id else None) or env_id
+    factory = EnvFactory.of(host_id, options, wrappers)
     try:
-        env = gymnasium.make(gymnasium_id(host_id), disable_env_checker=True, **(options or {}))
+        env = factory()
     except Exception as error:  # whatever an env raises, the user asked for this env
         raise UsageError(f"env {host_id!r} cannot be made: {error}", hint=f"advdl env info {env_id}") from error
     with env:
