@@ -132,7 +132,7 @@ def test_the_short_name_and_options_that_change_a_space_are_understood() -> None
     host = PluginHost.from_environment()
     env_id = resolve_env_id("MinAtar-Breakout", host)
     assert env_id == "advdl/MinAtar-Breakout-v0" == resolve_env_id("MinAtar-Breakout-v0", host)
-    facts = env_facts(env_id, host, {"minimal_actions": True})
+    facts = env_facts(env_id, host, options={"minimal_actions": True})
     assert facts.action == gymnasium.spaces.Discrete(3)
     assert facts.host_id == env_id
     assert facts.max_episode_steps == 1000

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from advdl_generative.ddpm import Ddpm
-from advdl_generative.diffusion import Diffusion
-from advdl_generative.edm import DATA_DEVIATION, Edm
 from gymnasium.spaces import Box, Discrete
 from training_steps import normal, seed, traced, train
 
 from advdl.errors import UsageError
 from advdl.training import DataSpec
+from advdl_generative.ddpm import Ddpm
+from advdl_generative.diffusion import Diffusion
+from advdl_generative.edm import DATA_DEVIATION, Edm
 
 PLANE = Box(-np.inf, np.inf, (2,), np.float32)
 MEAN, DEVIATION = 0.3, 0.8

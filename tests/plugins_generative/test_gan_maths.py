@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from advdl_generative.adversaries import dcgan_discriminator, dcgan_generator, gradient_norms
-from advdl_generative.gan import GAN
-from advdl_generative.layers import SeededDropout
 from gymnasium.spaces import Box, Discrete
 from training_steps import normal, run, seed, train, trainer_of
 
 from advdl.training import DataSpec
+from advdl_generative.adversaries import dcgan_discriminator, dcgan_generator, gradient_norms
+from advdl_generative.gan import GAN
+from advdl_generative.layers import SeededDropout
 
 SPEC = DataSpec(Box(-1.0, 1.0, (3,), np.float32), Discrete(2))
 

@@ -6,15 +6,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from advdl_generative.likelihoods import Bernoulli, Categorical, Gaussian
-from advdl_generative.scaling import Scaling
-from advdl_generative.spaces import Layout
-from advdl_generative.vae import VAE, divergence_from_normal
 from gymnasium.spaces import Box, MultiBinary
 from scipy import stats
 from training_steps import normal, seed, train
 
 from advdl.training import DataSpec
+from advdl_generative.likelihoods import Bernoulli, Categorical, Gaussian
+from advdl_generative.scaling import Scaling
+from advdl_generative.spaces import Layout
+from advdl_generative.vae import VAE, divergence_from_normal
 
 LINE = Box(-np.inf, np.inf, (3,), np.float32)
 DEVIATION = math.exp(-1.5)  # the middle of what the Gaussian likelihood can say
