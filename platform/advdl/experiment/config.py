@@ -20,7 +20,7 @@ from advdl.experiment.layers import (
     tree_of,
 )
 from advdl.experiment.recipes import load_recipe
-from advdl.experiment.schema import FAMILIES, TRACKERS, Env, Family, General, Section
+from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKERS, Env, Family, General, Section
 from advdl.experiment.toml import format_path, parse_path, parse_toml, read_toml, write_toml
 from advdl.experiment.validation import blame, component_name, defaults, fill_overrides, prepare, validated
 from advdl.plugin.lists import PROJECT_FILE
@@ -74,8 +74,12 @@ class Experiment:
     @property
     def trackers(self) -> dict[str, dict[str, Any]]:
         """The trackers that are on, each the way ``PluginHost.build`` takes it: ``{"name": ..., ...}``."""
-        tables = self.data[TRACKERS]
-        return {name: {"name": name, **options} for name, options in tables.items() if options is not False}
+        return self._on(TRACKERS)
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """The metrics that are on, likewise."""
+        return self._on(METRICS)
 
     def with_steps(self, steps: int) -> "Experiment":
         """Returns the experiment with another budget, for a run that goes on.
@@ -86,6 +90,10 @@ class Experiment:
         if steps < 1:
             raise UsageError(f"steps cannot be {steps}: it must be a whole number >= 1 (from --steps)")
         return replace(self, data={**self.data, "steps": steps}, origins={**self.origins, "steps": "command line"})
+
+    def _on(self, section: str) -> dict[str, dict[str, Any]]:
+        tables = self.data[section]
+        return {name: {"name": name, **options} for name, options in tables.items() if options is not False}
 
     def diff(self, other: "Experiment") -> list[tuple[str, Any, Any]]:
         """Lists the settings that differ: dotted key, value here, value there; None where there is none."""
@@ -243,14 +251,15 @@ def _require_components(host: "PluginHost", tree: Tree, family: Family) -> None:
     """A run whose plugin is missing is not damaged: says which component is not there."""
     for key, slot in family.slots.items():
         host.get(slot.kind, component_name(tree, key, slot.default))
-    for name in _active_trackers(tree):
-        host.get("tracker", name)
+    for section, kind in COMPONENT_TABLES.items():
+        for name in _active(tree, section):
+            host.get(kind, name)
 
 
-def _active_trackers(tree: Tree) -> Iterator[str]:
-    trackers = tree.get(TRACKERS, {})
-    if isinstance(trackers, dict):
-        yield from (name for name, value in trackers.items() if isinstance(value, dict))
+def _active(tree: Tree, section: str) -> Iterator[str]:
+    table = tree.get(section, {})
+    if isinstance(table, dict):
+        yield from (name for name, value in table.items() if isinstance(value, dict))
 
 
 def _no_such_key(path: str, known: Mapping[str, Any]) -> UsageError:

@@ -10,6 +10,7 @@ from advdl.errors import AdvdlError, DivergedError, ExitCode, UsageError
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
 from advdl.experiment.loop import Loop, Plan
+from advdl.experiment.metered import run_metrics
 from advdl.experiment.next_commands import next_commands
 from advdl.experiment.reports import Reports
 from advdl.experiment.run_folder import RunFolder
@@ -136,15 +137,15 @@ class _Run:
             chosen = None
         if chosen is not None and chosen != step:
             self._store.restore(self._work.learnt(), chosen, partial=True)
-        verdict = self._work.judge("final")
-        reports.evaluated(step, verdict, kind="final")
+        verdict = reports.evaluated(step, self._work.judge("final"), kind="final")
         return Outcome(self._folder, step, verdict, step if chosen is None else chosen)
 
     def _reports(self, resumed_from: int | None) -> Reports:
         trackers = {name: self._host.build("tracker", raw) for name, raw in self._experiment.trackers.items()}
         hooks = RunDispatcher(self._host.run_implementations(), trackers, self._console.message)
         run = RunInfo(self._folder.path, self._folder.id, self._experiment.data, resumed_from)
-        return Reports(self._folder, hooks, run, self._work)
+        metrics = run_metrics(self._experiment, self._host, self._console.message)
+        return Reports(self._folder, hooks, run, self._work, metrics)
 
 
 @contextlib.contextmanager

@@ -180,11 +180,14 @@ class Family:
     @property
     def keys(self) -> tuple[str, ...]:
         """Every key that may stand at the top."""
-        return (*General.model_fields, *self.sections, *self.slots, *self.overrides, TRACKERS)
+        return (*General.model_fields, *self.sections, *self.slots, *self.overrides, *COMPONENT_TABLES)
 
 
 TRACKERS = "trackers"
-"""The section that has a table of options, or true or false, for each tracker."""
+METRICS = "metrics"
+
+COMPONENT_TABLES: Mapping[str, str] = {TRACKERS: "tracker", METRICS: "metric"}
+"""Sections that have a table of options, or true or false, for each component of a kind, by the kind."""
 
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.plugin.metric import Samples
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.state import State
 
@@ -30,6 +31,7 @@ class Verdict:
         text: The figures in one line, for people.
         details: Further plain data for ``evaluations.jsonl``, such as every episode's return.
         images: Pictures for the trackers, uint8 ``[height, width, 3]``, by name.
+        samples: What the figures were computed of, for the run's metrics; None where there is no such thing.
     """
 
     figures: Mapping[str, float]
@@ -37,6 +39,7 @@ class Verdict:
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
     images: "Mapping[str, np.ndarray]" = field(default_factory=dict)
+    samples: "Samples | None" = None
 
 
 class Meter(Protocol):
