@@ -1,4 +1,4 @@
-"""What ``advdl plugins list`` and ``advdl plugins info`` tell."""
+"""What ``advdl plugins list`` and ``advdl plugins info`` tell of plugins that are loaded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,10 @@ from advdl.plugin.extras import install_line, missing_modules
 from advdl.plugin.host import PluginHost
 from advdl.plugin.loading import PluginRecord
 
-_STYLES = {"failed": "red", "disabled": "dim"}
+LIGHT_KINDS = ("metric", "tracker")
+"""Kinds whose components need no TensorFlow."""
+
+_STYLES = {"failed": "red", "incompatible": "red", "disabled": "dim"}
 
 
 def list_data(host: PluginHost, kind: str | None) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def list_table(data: Mapping[str, Any], kind: str | None) -> str:
 
 def start_quietly(component: Component) -> None:
     """Starts TensorFlow without its chatter, for a component whose code imports it anyway."""
-    if component.kind != "tracker":
+    if component.kind not in LIGHT_KINDS:
         from advdl.training.backend import start_tensorflow
 
         start_tensorflow()
@@ -79,6 +82,7 @@ def _plugin(record: PluginRecord, kind: str | None) -> dict[str, Any]:
         "distribution": record.distribution,
         "version": record.version,
         "entry_point": record.target,
+        "contract": record.contract,
         "error": record.error,
         "problems": record.problems,
         "commands": record.commands,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
 from advdl.experiment.config import Experiment
-from advdl.experiment.schema import Env, General
+from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.rl.env_names import EnvFacts, compiled_twin, env_facts
 
@@ -52,7 +52,7 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
     agent = _agent(experiment, host, facts)
     source = agent.source(num_envs=env.num)
-    trainer = _trainer(experiment, host, agent, source.updates_in(general.steps))
+    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps))
     engine = (_compiled_engine if compiled else _host_engine)(experiment, compiled or facts, agent, trainer, source)
     return Training(facts, agent, trainer, engine)
 
@@ -136,30 +136,36 @@ def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agen
     return agent
 
 
-def _trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
+def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
+    """Builds the trainer of a learner, with an optimizer for each of its objectives.
+
+    Raises:
+        UsageError: ``[optimizers.NAME]`` fits no objective.
+    """
     from advdl.training.trainer import Trainer
 
     section = experiment.section(TrainerSection)
     return Trainer(
         learner,
-        _tunings(experiment.data, host, learner),
+        _tunings(experiment, host, learner),
         total_updates=total_updates,
         clip_norm=section.clip_norm,
         accumulate=section.accumulate,
     )
 
 
-def _tunings(data: Any, host: "PluginHost", learner: "Learner") -> "dict[str, Tuning]":
+def _tunings(experiment: Experiment, host: "PluginHost", learner: "Learner") -> "dict[str, Tuning]":
     """Gives each objective its own optimizer: ``[optimizers.NAME]``, or else ``[optimizer]``."""
     from advdl.training.optimizers import build_optimizer
     from advdl.training.trainer import Tuning
 
     objectives = {objective.name: objective for objective in learner.objectives()}
+    data = experiment.data
     own = data.get("optimizers", {})
     for name in own:
         if name not in objectives:
             raise UsageError(
-                f"[optimizers.{name}] fits no objective of {data['agent']['name']!r}",
+                f"[optimizers.{name}] fits no objective of {data[FAMILIES[experiment.family].main]['name']!r}",
                 hint=f"its objectives: {', '.join(objectives)}",
             )
     built = {

@@ -23,12 +23,11 @@ from advdl.experiment.recipes import load_recipe
 from advdl.experiment.schema import FAMILIES, TRACKERS, Env, Family, General, Section
 from advdl.experiment.toml import format_path, parse_path, parse_toml, read_toml, write_toml
 from advdl.experiment.validation import blame, component_name, defaults, fill_overrides, prepare, validated
+from advdl.plugin.lists import PROJECT_FILE
+from advdl.plugin.lists import SECTION as PLUGIN_LISTS
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
-
-PROJECT_FILE = "advdl.toml"
-"""The configuration file that is read when it lies in the working folder."""
 
 S = TypeVar("S", bound=Section)
 
@@ -193,7 +192,11 @@ def dry_run_json(experiment: Experiment) -> dict[str, Any]:
 
 def _project_layer(folder: Path) -> Tree:
     path = folder / PROJECT_FILE
-    return tree_of(read_toml(path, called=PROJECT_FILE), Source(PROJECT_FILE)) if path.exists() else {}
+    if not path.exists():
+        return {}
+    settings = read_toml(path, called=PROJECT_FILE)
+    settings.pop(PLUGIN_LISTS, None)  # no setting of an experiment: which plugins may be loaded
+    return tree_of(settings, Source(PROJECT_FILE))
 
 
 def _config_layer(path: Path | None) -> Tree:

@@ -111,6 +111,26 @@ class Log(Section):
     every: int = Field(1_000, ge=1, description="env steps between two lines of metrics")
 
 
+class Meta(Section):
+    """How a meta-learner is trained."""
+
+    batch: int = Field(25, ge=1, description="tasks in a meta-batch")
+
+
+class MetaEvaluation(Section):
+    """How a meta-learner is judged: it adapts to held-out tasks."""
+
+    every: int = Field(5_000, ge=0, description="meta-updates between evaluations; 0 evaluates at the end only")
+    tasks: int = Field(600, ge=1, description="held-out tasks of an evaluation")
+    steps: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 5, 10), min_length=1, description="inner steps after which tasks are measured"
+    )
+    stop_at: Literal["solved", "never"] | Finite = Field(
+        "never",
+        description="mean score after the inner steps of training that ends it; an error is a negative score",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A section that holds one component.
@@ -191,6 +211,27 @@ FAMILIES: Mapping[str, Family] = {
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
             shorthands={"env": "id"},
+        ),
+        Family(
+            name="meta",
+            work="advdl.experiment.meta_work:build",
+            main="adapter",
+            subject="tasks",
+            sections={
+                "meta": Meta,
+                "trainer": Trainer,
+                "evaluation": MetaEvaluation,
+                "checkpoint": Checkpoint,
+                "log": Log,
+            },
+            slots={
+                "adapter": Slot("adapter", "maml", "learns how the learner adapts"),
+                "learner": Slot("learner", "regressor", "what adapts"),
+                "tasks": Slot("tasks", "sinusoid", "what it adapts to"),
+                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+            },
+            commands={"evaluate": "advdl meta evaluate {}"},
+            overrides={"optimizers": "optimizer"},
         ),
     )
 }

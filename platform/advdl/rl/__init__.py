@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from advdl.rl.compiled import CompiledEngine
     from advdl.rl.functional import CompiledEnv
     from advdl.rl.replay import UniformReplay
+    from advdl.rl.replay_prioritized import PrioritizedReplay
     from advdl.rl.source import Source, Transition
     from advdl.rl.spaces import Spaces
 
@@ -17,6 +18,7 @@ __all__ = [
     "Agent",
     "CompiledEngine",
     "CompiledEnv",
+    "PrioritizedReplay",
     "Progress",
     "Source",
     "Spaces",
@@ -31,6 +33,7 @@ __getattr__ = lazy_names(
         "CompiledEngine": "advdl.rl.compiled",
         "CompiledEnv": "advdl.rl.functional",
         "UniformReplay": "advdl.rl.replay",
+        "PrioritizedReplay": "advdl.rl.replay_prioritized",
         **dict.fromkeys(("Source", "Transition"), "advdl.rl.source"),
         "Spaces": "advdl.rl.spaces",
     },

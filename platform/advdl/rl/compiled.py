@@ -54,7 +54,8 @@ class CompiledEngine:
         self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset")}
         self._updating = Updating(trainer, source, self.metrics, seed)
         self._begin_episodes(Stream(seed, "first reset").at(0))
-        self._loop = FusedLoop(self._iterate, healthy=trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
+        self._collect = self._step_envs
+        self._loop = self._fused(jit, chunk_seconds)
 
     @property
     def env_steps(self) -> int:
@@ -88,6 +89,20 @@ class CompiledEngine:
             "engine/episode_length": self._episode_length,
         }
 
+    def _fused(self, jit: bool, chunk_seconds: float) -> FusedLoop:
+        """XLA cannot hold what devices exchange: with several, collecting is compiled, and each device's gradient."""
+        replicas = self._trainer.replicas
+        if replicas is None:
+            return FusedLoop(self._iterate, healthy=self._trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
+        self._collect = tf.function(self._step_envs, jit_compile=jit, autograph=False)
+        return FusedLoop(
+            self._iterate,
+            healthy=self._trainer.healthy,
+            jit=False,
+            chunk_seconds=chunk_seconds,
+            guard=replicas.guard,
+        )
+
     def _begin_episodes(self, seed: tf.Tensor) -> None:
         state = self._env.initial(seed, self._params, batch_size=self._num_envs)
         self._env_state = _variables(state)
@@ -99,7 +114,7 @@ class CompiledEngine:
 
     def _iterate(self, iteration: tf.Tensor) -> None:
         env_steps = (iteration + 1) * self._num_envs
-        self._step_envs(iteration)
+        self._collect(iteration)
         self._updating.after(env_steps)
         self._iteration.assign(iteration + 1)
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _LIST = "advdl env list"
 
+_OWN = "advdl"
+"""The namespace of compiled envs."""
+
 _NEEDS = {
     "gymnasium.envs.box2d": ("Box2D", "gymnasium[box2d]"),
     "gymnasium.envs.mujoco": ("mujoco", "gymnasium[mujoco]"),
@@ -85,9 +88,10 @@ def register_component(component: Component) -> None:
         return
     twin = gymnasium.registry.get(component.details.get("twin", ""))
     steps, threshold = component.details.get("max_episode_steps"), component.details.get("reward_threshold")
+    single = "CompiledGymEnv" if twin else "DrawnGymEnv"
     gymnasium.register(
         component.name,
-        entry_point="advdl.rl.gym_adapter:CompiledGymEnv",
+        entry_point=f"advdl.rl.gym_adapter:{single}",
         vector_entry_point="advdl.rl.gym_adapter:CompiledVectorEnv",
         max_episode_steps=twin.max_episode_steps if twin else int(steps) if steps else None,
         reward_threshold=twin.reward_threshold if twin else float(threshold) if threshold else None,
@@ -127,8 +131,8 @@ def resolve_env_id(name: str, host: "PluginHost") -> str:
 
     Args:
         name: ``"CartPole-v1"``; ``"CartPole"`` for its newest version; ``"advdl/CartPole-v1"`` for a compiled
-            one; ``"package:Env-v0"`` for one that is registered when the package is imported (the id keeps
-            the package).
+            one, where ``advdl/`` can be left out if Gymnasium has none of that name; ``"package:Env-v0"`` for one
+            that is registered when the package is imported (the id keeps the package).
         host: Knows the compiled envs.
 
     Raises:
@@ -139,7 +143,7 @@ def resolve_env_id(name: str, host: "PluginHost") -> str:
     plain = gymnasium_id(name)
     _import_namespace(plain)
     if plain not in specs:
-        plain = _newest(plain, specs)
+        plain = _newest(_ours(plain, specs), specs)
     _check_dependencies(specs[plain], specs)
     return f"{package}{colon}{plain}"
 
@@ -192,7 +196,15 @@ def env_facts(
     return EnvFacts(env_id, *spaces, spec.max_episode_steps, spec.reward_threshold, twin is not None, host_id)
 
 
+def _ours(name: str, specs: "dict[str, EnvSpec]") -> str:
+    """Puts our namespace before a name that is only known there."""
+    known = {*specs, *map(_unversioned, specs.values())}
+    return f"{_OWN}/{name}" if name not in known and f"{_OWN}/{name}" in known else name
+
+
 def _newest(name: str, specs: "dict[str, EnvSpec]") -> str:
+    if name in specs:
+        return name
     versions = [spec for spec in specs.values() if spec.version is not None and _unversioned(spec) == name]
     if not versions:
         raise unknown_name("env", name, [*specs, *{_unversioned(spec) for spec in specs.values()}], command=_LIST)

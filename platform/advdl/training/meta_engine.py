@@ -1,0 +1,126 @@
+"""The meta-engine: drawing tasks, adapting to them and updating in one compiled program."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from advdl.training.adapter import Adapter
+from advdl.training.fused import FusedLoop
+from advdl.training.metrics import RunningMeans
+from advdl.training.randomness import Stream
+from advdl.training.state import Array
+from advdl.training.tasks import Tasks
+from advdl.training.trainer import Trainer
+
+_JUDGED_TOGETHER = 50
+
+
+class MetaEngine:
+    """Meta-trains an adapter on a family of tasks; one iteration is one meta-update on one meta-batch.
+
+    Args:
+        tasks: The family.
+        adapter: The adapter.
+        trainer: The adapter's trainer.
+        meta_batch: Tasks in a meta-batch.
+        seed: The run's seed.
+        jit: Whether XLA compiles the program.
+        chunk_seconds: How long one call may take, in seconds.
+    """
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        adapter: Adapter,
+        trainer: Trainer,
+        *,
+        meta_batch: int,
+        seed: int,
+        jit: bool = True,
+        chunk_seconds: float = 1.0,
+    ) -> None:
+        self._tasks, self._trainer, self._meta_batch = tasks, trainer, meta_batch
+        self.metrics = RunningMeans()
+        self._streams = {name: Stream(seed, name) for name in ("tasks", "update")}
+        self._loop = FusedLoop(self._iterate, healthy=trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
+        self.judge = Judge(tasks, adapter, jit=jit)
+
+    @property
+    def updates(self) -> int:
+        """Meta-updates made so far."""
+        return int(self._trainer.updates)
+
+    def build(self) -> None:
+        """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
+        self._loop.build()
+
+    def advance(self, until: int) -> None:
+        """Makes meta-updates for about one chunk, never past ``until``.
+
+        Raises:
+            DivergedError: A loss or a gradient was not finite; the message names which.
+        """
+        start = self.updates
+        self._loop.advance(start, until - start)
+        if not bool(self._trainer.healthy):
+            step = self._trainer.updates - 1
+            raise self._trainer.diagnose(self._batch(step), self._streams["update"].at(step))
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns every variable of the run by a stable name, for the checkpoint."""
+        parts = {"trainer": self._trainer.state(), "metrics": self.metrics.state()}
+        return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def _iterate(self, update: tf.Tensor) -> None:
+        report = self._trainer.update(self._batch(update), self._streams["update"].at(update))
+        for name, value in report.items():
+            self.metrics.add(f"learn/{name}", value)
+
+    def _batch(self, update: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        return self._tasks.sample(self._streams["tasks"].at(update), self._meta_batch)
+
+
+class Judge:
+    """Adapts to held-out tasks and measures what becomes of them.
+
+    Args:
+        tasks: The family.
+        adapter: The adapter.
+        jit: Whether XLA compiles it.
+    """
+
+    def __init__(self, tasks: Tasks, adapter: Adapter, *, jit: bool = True) -> None:
+        self._tasks, self._adapter, self._jit = tasks, adapter, jit
+        self._programs: dict[tuple[tuple[int, ...], int], tf.types.experimental.PolymorphicFunction] = {}
+
+    def __call__(self, *, count: int, steps: Sequence[int], seed: int) -> dict[str, Array]:
+        """Judges ``count`` held-out tasks after each number of inner steps.
+
+        Args:
+            count: How many tasks.
+            steps: Numbers of inner steps.
+            seed: The same seed gives the same tasks.
+
+        Returns:
+            By the name of the figure, a mean over each task's query: float ``[count, len(steps)]``.
+        """
+        parts = [self._program(tuple(steps), size)(at) for at, size in self._cut(count, seed)]
+        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+
+    def _cut(self, count: int, seed: int) -> Iterator[tuple[tf.Tensor, int]]:
+        stream = Stream(seed, "held-out tasks")
+        for index, start in enumerate(range(0, count, _JUDGED_TOGETHER)):
+            yield stream.at(index), min(_JUDGED_TOGETHER, count - start)
+
+    def _program(self, steps: tuple[int, ...], size: int) -> tf.types.experimental.PolymorphicFunction:
+        """Compiles once for each number of tasks and steps."""
+
+        def judge(seed: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            tasks = self._tasks.sample(seed, size, held_out=True)
+            return self._adapter.judge(tasks, seed, steps=steps)
+
+        key = (steps, size)
+        if key not in self._programs:
+            self._programs[key] = tf.function(judge, jit_compile=self._jit, autograph=False)
+        return self._programs[key]
