@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from advdl.errors import UsageError
 from advdl.rl.source import Transition
+from advdl.rl.spaces import leaves, stored_dtype, unflatten
 from advdl.training.learner import Batch
 from advdl.training.randomness import permuted
 
@@ -137,16 +138,17 @@ class RolloutSource:
         return tf.reshape(variable, (self.rollout_size, *variable.shape[2:]))
 
 
-def space_spec(space: Any) -> tf.TensorSpec:
-    """Returns shape and dtype of a space's values as TensorFlow holds them; float64 becomes float32.
+def space_spec(space: Any) -> Any:
+    """Returns shape and dtype of a space's values as TensorFlow holds them, a nest of them for a nested space.
 
     Raises:
-        UsageError: The space has no single shape.
+        UsageError: A leaf has no single shape.
     """
-    if space.shape is None or space.dtype is None:
-        raise UsageError(f"a rollout cannot store {space}: it stores spaces of one shape and dtype")
-    dtype = tf.as_dtype(space.dtype)
-    return tf.TensorSpec(space.shape, tf.float32 if dtype == tf.float64 else dtype)
+    try:
+        specs = [tf.TensorSpec(leaf.shape, tf.as_dtype(stored_dtype(leaf))) for _, leaf in leaves(space)]
+    except TypeError as error:
+        raise UsageError(f"a rollout cannot store {space}: {error}") from error
+    return unflatten(space, specs)
 
 
 def _variables(specs: Any, leading: tuple[int, ...]) -> Any:
