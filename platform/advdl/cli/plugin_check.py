@@ -63,14 +63,16 @@ def _result(host: PluginHost, component: Component) -> dict[str, Any]:
 def _silence(component: Component) -> None:
     """Keeps TensorFlow's chatter from the report: a check traces the same code often, on purpose."""
     start_quietly(component)
-    if component.kind != "tracker":
+    if component.kind != "tracker" and component.details.get("backend", "tensorflow") == "tensorflow":
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
 
 
 def _check_of(component: Component) -> Callable[[Any], None]:
-    module, _, name = KINDS[component.kind].check.partition(":")
+    own_loop = component.kind == "agent" and component.details.get("loop") == "own"
+    target = "advdl.testing:check_own_loop_agent" if own_loop else KINDS[component.kind].check
+    module, _, name = target.partition(":")
     check: Callable[[Any], None] = getattr(importlib.import_module(module), name)
     return check
 

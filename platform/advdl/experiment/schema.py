@@ -63,6 +63,12 @@ class Env(Section):
     options: dict[str, Any] = Field({}, description="further arguments of gymnasium.make")
 
 
+class OwnLoopEnv(Env):
+    """What an agent with its own learning loop acts in."""
+
+    num: int = Field(1, ge=1, description="copies of the env that are stepped in turn")
+
+
 class Trainer(Section):
     """How gradients become updates."""
 
@@ -179,6 +185,16 @@ FAMILIES: Mapping[str, Family] = {
             },
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
+            shorthands={"env": "id"},
+        ),
+        Family(
+            name="own_loop",
+            work="advdl.experiment.own_loop_work:build",
+            main="agent",
+            subject="env",
+            sections={"env": OwnLoopEnv, "evaluation": Evaluation, "checkpoint": Checkpoint, "log": Log},
+            slots={"agent": Slot("agent", "sb3-ppo", "what is trained, in a learning loop of its own")},
+            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             shorthands={"env": "id"},
         ),
     )

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from advdl.rl.agent import Acted, Agent, Progress
     from advdl.rl.compiled import CompiledEngine
     from advdl.rl.functional import CompiledEnv
+    from advdl.rl.own_loop import Assignment, OwnLoopAgent
     from advdl.rl.replay import UniformReplay
     from advdl.rl.source import Source, Transition
     from advdl.rl.spaces import Spaces
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Acted",
     "Agent",
+    "Assignment",
     "CompiledEngine",
     "CompiledEnv",
+    "OwnLoopAgent",
     "Progress",
     "Source",
     "Spaces",
@@ -30,6 +33,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Acted", "Agent", "Progress"), "advdl.rl.agent"),
         "CompiledEngine": "advdl.rl.compiled",
         "CompiledEnv": "advdl.rl.functional",
+        **dict.fromkeys(("Assignment", "OwnLoopAgent"), "advdl.rl.own_loop"),
         "UniformReplay": "advdl.rl.replay",
         **dict.fromkeys(("Source", "Transition"), "advdl.rl.source"),
         "Spaces": "advdl.rl.spaces",

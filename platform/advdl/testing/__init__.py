@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from advdl.testing.layer import check_layer
     from advdl.testing.loss import check_loss
     from advdl.testing.optimizer import check_optimizer
+    from advdl.testing.own_loop import check_own_loop_agent
     from advdl.testing.schedule import check_schedule
     from advdl.testing.tracker import check_tracker
 
@@ -31,6 +32,7 @@ __all__ = [
     "check_layer",
     "check_loss",
     "check_optimizer",
+    "check_own_loop_agent",
     "check_schedule",
     "check_tracker",
     "component",
@@ -40,6 +42,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "ContractError": "advdl.testing.contract",
+        "check_own_loop_agent": "advdl.testing.own_loop",
         "component": "advdl.testing.clauses",
         **{
             f"check_{kind}": f"advdl.testing.{kind}"
