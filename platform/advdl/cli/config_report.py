@@ -13,7 +13,7 @@ from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKER
 from advdl.experiment.toml import format_value
 from advdl.plugin.component import KINDS
 from advdl.plugin.options import Option
-from advdl.training.backend import start_tensorflow
+from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -107,9 +107,9 @@ def _component_keys() -> list[dict[str, Any]]:
 def _component(host: "PluginHost", section: str, name: str) -> list[dict[str, Any]]:
     prefix = f"{section}.{name}" if section in COMPONENT_TABLES else section
     kind = _kind(section)
-    host.get(kind, name)
+    backend = host.get(kind, name).details.get("backend", "tensorflow")
     if kind not in COMPONENT_TABLES.values():
-        start_tensorflow()  # its start-up chatter is no part of the answer
+        start_backend(backend)  # its start-up chatter is no part of the answer
     return [_entry(f"{prefix}.{option.name}", option) for option in host.options(kind, name)]
 
 

@@ -19,7 +19,6 @@ from advdl.experiment.signals import StoppedError, StopRequest
 from advdl.experiment.work import Verdict, Work, build_work
 from advdl.plugin.run_hooks import RunDispatcher
 from advdl.plugin.tracker import RunInfo
-from advdl.training.backend import start_tensorflow
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -54,7 +53,6 @@ def begin(experiment: Experiment, new_folder: Callable[[], RunFolder], host: "Pl
     Raises:
         AdvdlError: The run could not be built, failed, diverged or was stopped; ``run.json`` says so too.
     """
-    start_tensorflow()
     work = build_work(experiment, host)
     folder = new_folder()
     console.message(f"run {folder.path}")
@@ -83,7 +81,6 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
         elif run_folder.status() == "done":
             longer = next_commands(run_folder, done=True)["resume"]
             raise UsageError(f"run {run_folder.id} is done", hint=f"to train longer: {longer}")
-        start_tensorflow()
         with _recorded(run_folder):
             run = _Run(experiment, run_folder, build_work(experiment, host), host, console)
             run.go_on(longer=steps is not None)
