@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from advdl.cli.output import style, table
 from advdl.errors import unknown_name
-from advdl.experiment.config import PROJECT_FILE
 from advdl.experiment.layers import OTHER_VARIABLES, PREFIX
 from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKERS, General
 from advdl.experiment.toml import format_value
 from advdl.plugin.component import KINDS
+from advdl.plugin.lists import PROJECT_FILE
 from advdl.plugin.options import Option
 from advdl.training.backend import start_backend
 
