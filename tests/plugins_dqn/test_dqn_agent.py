@@ -248,5 +248,5 @@ class TestRefusals:
             dqn(**{option: value})
 
     def test_returns_that_do_not_rise(self) -> None:
-        with pytest.raises(UsageError, match="c51 needs two returns or more.*not 51 from 1 to 1"):
+        with pytest.raises(UsageError, match=r"c51 needs two returns or more.*not 51 from 1 to 1"):
             dqn(distributional="c51", lowest_return=1.0, highest_return=1.0)

@@ -68,9 +68,9 @@ def test_the_quantile_loss_is_least_at_the_quantiles() -> None:
             loss = tf.reduce_sum(quantile_huber(point, tf.constant(samples[None]), 1e-3))
         return np.asarray(tape.gradient(loss, point))[0]
 
-    np.testing.assert_allclose(slope(best), 0, atol=2e-3)
-    assert (slope(best + 0.1) > 0.01).all()
-    assert (slope(best - 0.1) < -0.01).all()
+    np.testing.assert_allclose(slope(best), 0, atol=4e-3)
+    assert (slope(best + 0.1) > 8e-3).all()
+    assert (slope(best - 0.1) < -8e-3).all()
 
 
 def test_nothing_follows_a_termination_and_something_follows_every_other_step() -> None:
