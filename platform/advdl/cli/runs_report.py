@@ -64,7 +64,7 @@ def show_data(folder: RunFolder) -> dict[str, Any]:
         "evaluation": folder.last_evaluation(),
         "checkpoints": sorted(entry.name for entry in folder.checkpoints.glob("step-*")),
         "experiment": folder.config(),
-        "next": list(next_commands(folder.path, steps=record.steps, done=status == "done").values()),
+        "next": list(next_commands(folder, done=status == "done").values()),
     }
 
 
