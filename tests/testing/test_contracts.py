@@ -25,6 +25,7 @@ def breaks(check: Callable[..., None], factory: Callable[..., Any], clause: str)
         check(factory)
     assert caught.value.clause == clause, caught.value.message
     assert isinstance(caught.value, PluginError)
+    assert caught.value.hint == f"the contract: docs/plugins.md#{check.__name__.removeprefix('check_')}"
 
 
 def backbone(*layers: Callable[[], Any], named: bool = True) -> Callable[[Any], Any]:

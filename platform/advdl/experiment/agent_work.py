@@ -38,7 +38,7 @@ class AgentWork:
         self._act = HostPolicy(training.agent, Spaces(facts.observation, facts.action))
         self._seed = experiment.section(General).seed
         self._episodes = experiment.section(Evaluation).episodes
-        self._options = experiment.section(Env).options
+        self._env = experiment.section(Env)
         self.target = facts.reward_threshold
         self.metrics: RunningMeans = training.engine.metrics
 
@@ -85,7 +85,8 @@ class AgentWork:
                 self._training.facts.host_id,
                 episodes=self._episodes,
                 seed=evaluation_seed(self._seed, purpose, self.step),
-                env_options=self._options,
+                env_options=self._env.options,
+                env_wrappers=self._env.wrappers,
             )
         )
 
@@ -110,7 +111,8 @@ def evaluation_seed(seed: int, purpose: str, step: int) -> int:
 def verdict(episodes: "Episodes") -> Verdict:
     """Says what episodes are worth: the mean return is the score."""
     figures = episodes.figures()
-    return Verdict(figures, figures["return/mean"], describe(figures), {"returns": episodes.returns.tolist()})
+    details = {"returns": episodes.returns.tolist()}
+    return Verdict(figures, figures["return/mean"], describe(figures), details, samples=episodes.samples())
 
 
 def describe(figures: Mapping[str, float]) -> str:

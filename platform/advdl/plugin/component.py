@@ -35,6 +35,13 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "optimizer", "turns gradients into updates", "keras.optimizers:Optimizer", "advdl.testing:check_optimizer"
         ),
+        Kind("sampler", "draws x given c", "advdl.training.sampler:Sampler", "advdl.testing:check_sampler"),
+        Kind(
+            "metric",
+            "a figure of an evaluation's samples",
+            "advdl.plugin.metric:Metric",
+            "advdl.testing:check_metric",
+        ),
         Kind(
             "schedule",
             "a value that changes with progress",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from advdl.training.metrics import RunningMeans
     from advdl.training.pure_learner import Fast, PureLearner
     from advdl.training.randomness import Stream, fold
+    from advdl.training.sampler import SampleProgram, Sampler
     from advdl.training.tasks import Tasks
     from advdl.training.trainer import Trainer, Tuning
 
@@ -31,6 +32,8 @@ __all__ = [
     "Objective",
     "PureLearner",
     "RunningMeans",
+    "SampleProgram",
+    "Sampler",
     "Stream",
     "TaskLoss",
     "Tasks",
@@ -53,6 +56,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Fast", "PureLearner"), "advdl.training.pure_learner"),
         **dict.fromkeys(("Stream", "fold"), "advdl.training.randomness"),
         "Tasks": "advdl.training.tasks",
+        **dict.fromkeys(("SampleProgram", "Sampler"), "advdl.training.sampler"),
         **dict.fromkeys(("Trainer", "Tuning"), "advdl.training.trainer"),
     },
 )
