@@ -103,6 +103,7 @@ def test_a_change_of_the_hooks_changes_the_contract() -> None:
             "advdl_metrics": ("run", "step", "metrics"),
             "advdl_evaluated": ("run", "step", "evaluation"),
             "advdl_histograms": ("run", "step", "arrays"),
+            "advdl_images": ("run", "step", "images"),
             "advdl_checkpoint_saved": ("run", "step", "folder"),
             "advdl_run_finished": ("run", "status", "error"),
         },

@@ -82,12 +82,15 @@ def evaluate(
     """Evaluate a run's policy on Gymnasium's own env."""
     from advdl.cli.output import warn
     from advdl.experiment.agent_work import verdict
+    from advdl.experiment.metered import metered, run_metrics
     from advdl.experiment.policy import load_policy
     from advdl.rl.evaluation import evaluate as play
 
     folder = _open(run, runs_dir)
-    act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
-    found = verdict(play(act, facts.host_id, episodes=episodes, seed=seed, **_env_of(folder)))
+    host = plugin_host(context)
+    act, facts, step = load_policy(folder, host, checkpoint, warn)
+    played = play(act, facts.host_id, episodes=episodes, seed=seed, **_env_of(folder))
+    found = metered(verdict(played), run_metrics(folder.experiment(host), host, warn))
     data = {
         "run": folder.id,
         "env": facts.host_id,

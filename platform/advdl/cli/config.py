@@ -43,7 +43,7 @@ def show(
     from advdl.cli.config_report import settings_table
     from advdl.experiment.config import dry_run_json, render_dry_run, resolve_experiment
     from advdl.rl.env_names import resolve_env_id
-    from advdl.training.backend import start_tensorflow
+    from advdl.training.backend import start_backend
 
     host = plugin_host(context)
     experiment = resolve_experiment(
@@ -54,7 +54,7 @@ def show(
         environ=os.environ,
         folder=Path.cwd(),
         canonical_env=lambda name: resolve_env_id(name, host),
-        before_import=start_tensorflow,
+        before_import=start_backend,
     )
     emit(dry_run_json(experiment), json=as_json, table=lambda: settings_table(render_dry_run(experiment)))
 

@@ -9,11 +9,11 @@ from advdl.cli.output import style, table
 from advdl.errors import unknown_name
 from advdl.experiment.config import PROJECT_FILE
 from advdl.experiment.layers import OTHER_VARIABLES, PREFIX
-from advdl.experiment.schema import FAMILIES, TRACKERS, General
+from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKERS, General
 from advdl.experiment.toml import format_value
 from advdl.plugin.component import KINDS
 from advdl.plugin.options import Option
-from advdl.training.backend import start_tensorflow
+from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -100,24 +100,25 @@ def _component_keys() -> list[dict[str, Any]]:
         for key, slot in _FAMILY.overrides.items()
     ]
     trackers = _row(f"{TRACKERS}.NAME", "true, false or a table", None, "whether a tracker is on, and its options")
-    return [*slots, *options, *overrides, trackers]
+    metrics = _row(f"{METRICS}.NAME", "true, false or a table", None, "whether a metric is on, and its options")
+    return [*slots, *options, *overrides, trackers, metrics]
 
 
 def _component(host: "PluginHost", section: str, name: str) -> list[dict[str, Any]]:
-    prefix = f"{TRACKERS}.{name}" if section == TRACKERS else section
+    prefix = f"{section}.{name}" if section in COMPONENT_TABLES else section
     kind = _kind(section)
-    host.get(kind, name)
-    if kind != "tracker":
-        start_tensorflow()  # its start-up chatter is no part of the answer
+    backend = host.get(kind, name).details.get("backend", "tensorflow")
+    if kind not in COMPONENT_TABLES.values():
+        start_backend(backend)  # its start-up chatter is no part of the answer
     return [_entry(f"{prefix}.{option.name}", option) for option in host.options(kind, name)]
 
 
 def _kind(section: str) -> str:
-    if section == TRACKERS:
-        return "tracker"
+    if section in COMPONENT_TABLES:
+        return COMPONENT_TABLES[section]
     slot = _FAMILY.slots.get(_FAMILY.overrides.get(section, section))
     if slot is None and section not in KINDS:
-        known = (*_FAMILY.slots, TRACKERS, *KINDS)
+        known = (*_FAMILY.slots, *COMPONENT_TABLES, *KINDS)
         raise unknown_name("section or kind of component", section, known, command="advdl config keys")
     return slot.kind if slot else section
 

@@ -111,7 +111,8 @@ def evaluation_seed(seed: int, purpose: str, step: int) -> int:
 def verdict(episodes: "Episodes") -> Verdict:
     """Says what episodes are worth: the mean return is the score."""
     figures = episodes.figures()
-    return Verdict(figures, figures["return/mean"], describe(figures), {"returns": episodes.returns.tolist()})
+    details = {"returns": episodes.returns.tolist()}
+    return Verdict(figures, figures["return/mean"], describe(figures), details, samples=episodes.samples())
 
 
 def describe(figures: Mapping[str, float]) -> str:

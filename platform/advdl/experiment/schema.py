@@ -74,6 +74,12 @@ class Env(Section):
     )
 
 
+class OwnLoopEnv(Env):
+    """What an agent with its own learning loop acts in."""
+
+    num: int = Field(1, ge=1, description="copies of the env that are stepped in turn")
+
+
 class Trainer(Section):
     """How gradients become updates."""
 
@@ -180,11 +186,14 @@ class Family:
     @property
     def keys(self) -> tuple[str, ...]:
         """Every key that may stand at the top."""
-        return (*General.model_fields, *self.sections, *self.slots, *self.overrides, TRACKERS)
+        return (*General.model_fields, *self.sections, *self.slots, *self.overrides, *COMPONENT_TABLES)
 
 
 TRACKERS = "trackers"
-"""The section that has a table of options, or true or false, for each tracker."""
+METRICS = "metrics"
+
+COMPONENT_TABLES: Mapping[str, str] = {TRACKERS: "tracker", METRICS: "metric"}
+"""Sections that have a table of options, or true or false, for each component of a kind, by the kind."""
 
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""
@@ -232,6 +241,16 @@ FAMILIES: Mapping[str, Family] = {
             },
             commands={"evaluate": "advdl meta evaluate {}"},
             overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="own_loop",
+            work="advdl.experiment.own_loop_work:build",
+            main="agent",
+            subject="env",
+            sections={"env": OwnLoopEnv, "evaluation": Evaluation, "checkpoint": Checkpoint, "log": Log},
+            slots={"agent": Slot("agent", "sb3-ppo", "what is trained, in a learning loop of its own")},
+            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            shorthands={"env": "id"},
         ),
     )
 }

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES
+from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.plugin.metric import Samples
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.state import State
 
@@ -30,6 +32,7 @@ class Verdict:
         text: The figures in one line, for people.
         details: Further plain data for ``evaluations.jsonl``, such as every episode's return.
         images: Pictures for the trackers, uint8 ``[height, width, 3]``, by name.
+        samples: What the figures were computed of, for the run's metrics; None where there is no such thing.
     """
 
     figures: Mapping[str, float]
@@ -37,6 +40,7 @@ class Verdict:
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
     images: "Mapping[str, np.ndarray]" = field(default_factory=dict)
+    samples: "Samples | None" = None
 
 
 class Meter(Protocol):
@@ -107,11 +111,14 @@ class Work(Protocol):
 
 
 def build_work(experiment: Experiment, host: "PluginHost") -> Work:
-    """Builds what an experiment's run drives.
+    """Builds what an experiment's run drives, on the backend that it needs.
 
     Raises:
         UsageError: The parts do not fit each other.
     """
+    trained = FAMILIES[experiment.family].main
+    component = host.get(FAMILIES[experiment.family].slots[trained].kind, experiment.get(f"{trained}.name"))
+    start_backend(component.details.get("backend", "tensorflow"))
     module, _, function = FAMILIES[experiment.family].work.partition(":")
     work: Work = getattr(importlib.import_module(module), function)(experiment, host)
     return work

@@ -252,11 +252,9 @@ class EnvCopies:
 
     def _value_fault(self, row: int, rule: LeafRule, leaf: NDArray[Any], what: str) -> CopyError:
         copy, value = self._copies[row], leaf[row]
-        if value.size > 16:
-            bad = ~np.isfinite(value) if what == "not finite" else (value < rule.low) | (value > rule.high)
-            shown = f"{int(bad.sum())} values, such as {value[bad].flat[0]}"
-        else:
-            shown = np.array2string(value, separator=", ", threshold=16)
+        bad = ~np.isfinite(value) if what == "not finite" else (value < rule.low) | (value > rule.high)
+        place = np.argwhere(bad)[0].tolist()
+        shown = f"{value[tuple(place)]:g} at {place}" if place else f"{value}"
         where = "step" if self.buffers.at[row, 1] else "reset"
         return copy.fault(f"gave {rule.name} that is {what} ({shown})", where)
 

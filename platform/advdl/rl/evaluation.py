@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from numpy.typing import NDArray
 
 from advdl.errors import RunError
+from advdl.plugin.metric import Samples
 from advdl.rl.env_factory import EnvFactory
 from advdl.rl.env_names import gymnasium_id
 from advdl.rl.statistics import summary
@@ -43,6 +44,10 @@ class Evaluation:
     def figures(self) -> dict[str, float]:
         """Returns ``rl.statistics.summary`` of the returns, and ``length/mean``."""
         return {**summary(self.returns), "length/mean": float(self.lengths.mean())}
+
+    def samples(self) -> Samples:
+        """Returns the episodes as metrics see them: the columns ``return`` and ``length``."""
+        return Samples({"return": self.returns, "length": self.lengths}, main="return")
 
 
 def evaluate(

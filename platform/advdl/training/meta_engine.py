@@ -6,18 +6,17 @@ import numpy as np
 import tensorflow as tf
 
 from advdl.training.adapter import Adapter
-from advdl.training.fused import FusedLoop
-from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
 from advdl.training.state import Array
 from advdl.training.tasks import Tasks
 from advdl.training.trainer import Trainer
+from advdl.training.update_engine import UpdateEngine
 
 _JUDGED_TOGETHER = 50
 
 
-class MetaEngine:
-    """Meta-trains an adapter on a family of tasks; one iteration is one meta-update on one meta-batch.
+class MetaEngine(UpdateEngine):
+    """Meta-trains an adapter on a family of tasks; one update is one meta-update on one meta-batch.
 
     Args:
         tasks: The family.
@@ -40,45 +39,15 @@ class MetaEngine:
         jit: bool = True,
         chunk_seconds: float = 1.0,
     ) -> None:
-        self._tasks, self._trainer, self._meta_batch = tasks, trainer, meta_batch
-        self.metrics = RunningMeans()
-        self._streams = {name: Stream(seed, name) for name in ("tasks", "update")}
-        self._loop = FusedLoop(self._iterate, healthy=trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
+        stream = Stream(seed, "tasks")
+        super().__init__(
+            lambda update: tasks.sample(stream.at(update), meta_batch),
+            trainer,
+            seed=seed,
+            jit=jit,
+            chunk_seconds=chunk_seconds,
+        )
         self.judge = Judge(tasks, adapter, jit=jit)
-
-    @property
-    def updates(self) -> int:
-        """Meta-updates made so far."""
-        return int(self._trainer.updates)
-
-    def build(self) -> None:
-        """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
-        self._loop.build()
-
-    def advance(self, until: int) -> None:
-        """Makes meta-updates for about one chunk, never past ``until``.
-
-        Raises:
-            DivergedError: A loss or a gradient was not finite; the message names which.
-        """
-        start = self.updates
-        self._loop.advance(start, until - start)
-        if not bool(self._trainer.healthy):
-            step = self._trainer.updates - 1
-            raise self._trainer.diagnose(self._batch(step), self._streams["update"].at(step))
-
-    def state(self) -> dict[str, tf.Variable]:
-        """Returns every variable of the run by a stable name, for the checkpoint."""
-        parts = {"trainer": self._trainer.state(), "metrics": self.metrics.state()}
-        return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
-
-    def _iterate(self, update: tf.Tensor) -> None:
-        report = self._trainer.update(self._batch(update), self._streams["update"].at(update))
-        for name, value in report.items():
-            self.metrics.add(f"learn/{name}", value)
-
-    def _batch(self, update: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        return self._tasks.sample(self._streams["tasks"].at(update), self._meta_batch)
 
 
 class Judge:
