@@ -34,6 +34,9 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that step the copies, for slow envs.", show_default=False)
     ] = None,
+    backbone_from: Annotated[
+        str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
     sets: Sets = None,
@@ -52,6 +55,8 @@ def train(
 
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
+    if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
+        given["backbone_from"] = str(_open(backbone_from, runs_dir).path.resolve())
     given |= {"env.num": envs, "env.workers": workers}
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:

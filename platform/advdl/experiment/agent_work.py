@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.rl.agent import Agent
     from advdl.rl.evaluation import Evaluation as Episodes
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.metrics import RunningMeans
@@ -41,6 +42,11 @@ class AgentWork:
         self._env = experiment.section(Env)
         self.target = facts.reward_threshold
         self.metrics: RunningMeans = training.engine.metrics
+
+    @property
+    def agent(self) -> "Agent":
+        """What is trained."""
+        return self._training.agent
 
     @property
     def step(self) -> int:

@@ -52,6 +52,7 @@ class General(Section):
     engine: Literal["auto", "compiled", "host"] = Field(
         "auto", description="where the env runs: inside the training program, or in Python"
     )
+    backbone_from: str = Field("", description="a run whose backbone this one's starts from: its folder or its id")
     precision: Literal["float32"] = Field("float32", description="Keras dtype policy of every model")
 
 
