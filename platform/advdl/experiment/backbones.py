@@ -95,8 +95,10 @@ def _fill(taker: "keras.Model", weights: "Sequence[np.ndarray]", folder: RunFold
     ours, theirs = ([tuple(weight.shape) for weight in each] for each in (taker.weights, weights))
     if ours != theirs:
         differs = next((pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]), None)
-        why = f"a weight is {list(differs[1])} there and {list(differs[0])} here" if differs else (
-            f"it has {len(theirs)} weights there and {len(ours)} here"
+        why = (
+            f"a weight is {list(differs[1])} there and {list(differs[0])} here"
+            if differs
+            else (f"it has {len(theirs)} weights there and {len(ours)} here")
         )
         raise UsageError(
             f"the backbone of run {folder.id} does not fit this one: {why}",
