@@ -1,6 +1,5 @@
 """The multi-layer perceptron: the backbone for observations that are not images."""
 
-import math
 from typing import Annotated, Any, Literal
 
 import gymnasium
@@ -11,6 +10,7 @@ from gymnasium import spaces
 
 from advdl.errors import UsageError
 from advdl.plugin import Factory, Part
+from advdl.rl.flat import Flat
 
 Activation = Literal[
     "relu", "tanh", "gelu", "silu", "elu", "selu", "leaky_relu", "softplus", "sigmoid", "mish", "linear"
@@ -53,42 +53,6 @@ class MLP(keras.Model):
             x = keras.layers.Activation(activation, name=f"activation_{index}")(x)
             x = x if layer is None else layer(name=f"layer_{index}")(x)
         super().__init__(inputs=inputs, outputs=x, name="mlp")
-
-
-class Flat(keras.layers.Layer):
-    """Turns observations of a space into vectors ``[batch, size]`` of the layer's float dtype."""
-
-    def __init__(self, space: gymnasium.Space[Any], *, name: str) -> None:
-        super().__init__(name=name)
-        self._scale = 1.0
-        self._classes = np.zeros(0, int)
-        self._starts = np.zeros(0, int)
-        match space:
-            case spaces.Box():
-                self._scale = 1 / 255 if space.dtype == np.uint8 else 1.0
-            case spaces.Discrete():
-                self._classes, self._starts = np.array([space.n], int), np.array([space.start], int)
-            case spaces.MultiDiscrete():
-                self._classes, self._starts = space.nvec.astype(int).ravel(), space.start.astype(int).ravel()
-            case spaces.MultiBinary():
-                pass
-        self._size = int(self._classes.sum()) or math.prod(space.shape or ())
-
-    def call(self, observation: Any) -> Any:
-        """Flattens a batch."""
-        count = len(self._classes)
-        if not count:
-            flat = keras.ops.cast(keras.ops.reshape(observation, (-1, self._size)), self.compute_dtype)
-            return flat * self._scale if self._scale != 1.0 else flat
-        numbers = keras.ops.cast(keras.ops.reshape(observation, (-1, count)), "int32")
-        width = int(self._classes.max())
-        hot = keras.ops.one_hot(numbers - self._starts.astype("int32"), width, dtype=self.compute_dtype)
-        used = np.flatnonzero(np.arange(width) < self._classes[:, None])
-        return keras.ops.take(keras.ops.reshape(hot, (-1, count * width)), used.astype("int32"), axis=1)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
-        """Returns ``(batch, size)``."""
-        return (input_shape[0], self._size)
 
 
 def _dtype(space: gymnasium.Space[Any]) -> str:

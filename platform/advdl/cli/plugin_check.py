@@ -68,14 +68,16 @@ def _remark(result: Mapping[str, Any]) -> str:
 def _silence(component: Component) -> None:
     """Keeps TensorFlow's chatter from the report: a check traces the same code often, on purpose."""
     start_quietly(component)
-    if component.kind not in LIGHT_KINDS:
+    if component.kind not in LIGHT_KINDS and component.details.get("backend", "tensorflow") == "tensorflow":
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
 
 
 def _check_of(component: Component) -> Callable[[Any], None]:
-    module, _, name = KINDS[component.kind].check.partition(":")
+    own_loop = component.kind == "agent" and component.details.get("loop") == "own"
+    target = "advdl.testing:check_own_loop_agent" if own_loop else KINDS[component.kind].check
+    module, _, name = target.partition(":")
     check: Callable[[Any], None] = getattr(importlib.import_module(module), name)
     return check
 

@@ -36,11 +36,11 @@ def list_table(data: Mapping[str, Any], kind: str | None) -> str:
 
 
 def start_quietly(component: Component) -> None:
-    """Starts TensorFlow without its chatter, for a component whose code imports it anyway."""
+    """Starts what a component computes with, TensorFlow without its chatter, before its code is imported."""
     if component.kind not in LIGHT_KINDS:
-        from advdl.training.backend import start_tensorflow
+        from advdl.training.backend import start_backend
 
-        start_tensorflow()
+        start_backend(component.details.get("backend", "tensorflow"))
 
 
 def find(host: PluginHost, name: str) -> tuple[list[PluginRecord], list[tuple[PluginRecord, Component]]]:

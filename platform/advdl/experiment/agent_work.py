@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.rl.agent import Agent
     from advdl.rl.evaluation import Evaluation as Episodes
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.metrics import RunningMeans
@@ -38,9 +39,14 @@ class AgentWork:
         self._act = HostPolicy(training.agent, Spaces(facts.observation, facts.action))
         self._seed = experiment.section(General).seed
         self._episodes = experiment.section(Evaluation).episodes
-        self._options = experiment.section(Env).options
+        self._env = experiment.section(Env)
         self.target = facts.reward_threshold
         self.metrics: RunningMeans = training.engine.metrics
+
+    @property
+    def agent(self) -> "Agent":
+        """What is trained."""
+        return self._training.agent
 
     @property
     def step(self) -> int:
@@ -85,7 +91,8 @@ class AgentWork:
                 self._training.facts.host_id,
                 episodes=self._episodes,
                 seed=evaluation_seed(self._seed, purpose, self.step),
-                env_options=self._options,
+                env_options=self._env.options,
+                env_wrappers=self._env.wrappers,
             )
         )
 

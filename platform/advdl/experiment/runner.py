@@ -16,10 +16,10 @@ from advdl.experiment.reports import Reports
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import Checkpoint, General
 from advdl.experiment.signals import StoppedError, StopRequest
+from advdl.experiment.transfer import start_backbone
 from advdl.experiment.work import Verdict, Work, build_work
 from advdl.plugin.run_hooks import RunDispatcher
 from advdl.plugin.tracker import RunInfo
-from advdl.training.backend import start_tensorflow
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -54,12 +54,15 @@ def begin(experiment: Experiment, new_folder: Callable[[], RunFolder], host: "Pl
     Raises:
         AdvdlError: The run could not be built, failed, diverged or was stopped; ``run.json`` says so too.
     """
-    start_tensorflow()
     work = build_work(experiment, host)
     folder = new_folder()
     console.message(f"run {folder.path}")
     with folder.lock(), _recorded(folder):
-        return _Run(experiment, folder, work, host, console).go(plan=None, resumed_from=None)
+        run = _Run(experiment, folder, work, host, console)
+        started = start_backbone(work, experiment, host)
+        if started:
+            console.message(started)
+        return run.go(plan=None, resumed_from=None)
 
 
 def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Console) -> int:
@@ -83,7 +86,6 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
         elif run_folder.status() == "done":
             longer = next_commands(run_folder, done=True)["resume"]
             raise UsageError(f"run {run_folder.id} is done", hint=f"to train longer: {longer}")
-        start_tensorflow()
         with _recorded(run_folder):
             run = _Run(experiment, run_folder, build_work(experiment, host), host, console)
             run.go_on(longer=steps is not None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES
+from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,11 +111,14 @@ class Work(Protocol):
 
 
 def build_work(experiment: Experiment, host: "PluginHost") -> Work:
-    """Builds what an experiment's run drives.
+    """Builds what an experiment's run drives, on the backend that it needs.
 
     Raises:
         UsageError: The parts do not fit each other.
     """
+    trained = FAMILIES[experiment.family].main
+    component = host.get(FAMILIES[experiment.family].slots[trained].kind, experiment.get(f"{trained}.name"))
+    start_backend(component.details.get("backend", "tensorflow"))
     module, _, function = FAMILIES[experiment.family].work.partition(":")
     work: Work = getattr(importlib.import_module(module), function)(experiment, host)
     return work

@@ -30,17 +30,12 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("agent", "acts in an env and learns from it", "advdl.rl.agent:Agent", "advdl.testing:check_agent"),
         Kind("backbone", "observation in, features out", "keras:Model", "advdl.testing:check_backbone"),
-        Kind(
-            "learner",
-            "learns from data",
-            "advdl.training.data_learner:DataLearner",
-            "advdl.testing:check_learner",
-        ),
         Kind("layer", "a Keras layer for use inside backbones", "keras.layers:Layer", "advdl.testing:check_layer"),
         Kind("loss", "compares a prediction with a target", "keras.losses:Loss", "advdl.testing:check_loss"),
         Kind(
             "optimizer", "turns gradients into updates", "keras.optimizers:Optimizer", "advdl.testing:check_optimizer"
         ),
+        Kind("sampler", "draws x given c", "advdl.training.sampler:Sampler", "advdl.testing:check_sampler"),
         Kind(
             "metric",
             "a figure of an evaluation's samples",
@@ -55,6 +50,22 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "env", "a compiled env, batched and traceable", "advdl.rl.functional:CompiledEnv", "advdl.testing:check_env"
+        ),
+        Kind(
+            "learner",
+            "learns from data: a classifier, a regressor",
+            "advdl.training.data_learner:DataLearner",
+            "advdl.testing:check_learner",
+        ),
+        Kind(
+            "data", "loads samples, and what belongs to each", "advdl.training.dataset:Data", "advdl.testing:check_data"
+        ),
+        Kind("tasks", "a family of tasks to adapt to", "advdl.training.tasks:Tasks", "advdl.testing:check_tasks"),
+        Kind(
+            "adapter",
+            "learns how a learner adapts to a task",
+            "advdl.training.adapter:Adapter",
+            "advdl.testing:check_adapter",
         ),
         Kind(
             "tracker",
