@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from advdl.rl.replay import UniformReplay
     from advdl.rl.source import Source, Transition
     from advdl.rl.spaces import Spaces
+    from advdl.rl.synthetic import SyntheticReplay
+    from advdl.rl.transitions import TransitionCodec
+    from advdl.rl.world_model import WorldModel
 
 __all__ = [
     "Acted",
@@ -20,8 +23,11 @@ __all__ = [
     "Progress",
     "Source",
     "Spaces",
+    "SyntheticReplay",
     "Transition",
+    "TransitionCodec",
     "UniformReplay",
+    "WorldModel",
 ]
 
 __getattr__ = lazy_names(
@@ -33,5 +39,8 @@ __getattr__ = lazy_names(
         "UniformReplay": "advdl.rl.replay",
         **dict.fromkeys(("Source", "Transition"), "advdl.rl.source"),
         "Spaces": "advdl.rl.spaces",
+        "SyntheticReplay": "advdl.rl.synthetic",
+        "TransitionCodec": "advdl.rl.transitions",
+        "WorldModel": "advdl.rl.world_model",
     },
 )
