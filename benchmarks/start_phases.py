@@ -55,7 +55,7 @@ def phases(watch: Watch, seed: int, folder: Path) -> None:
     )
     watch.lap("settings")
     from advdl.experiment.build import build_training
-    from advdl.experiment.runner import play
+    from advdl.rl.evaluation import evaluate
     from advdl.rl.policy import HostPolicy
     from advdl.rl.spaces import Spaces
     from advdl.training.checkpoint import CheckpointStore
@@ -73,7 +73,7 @@ def phases(watch: Watch, seed: int, folder: Path) -> None:
         engine.advance(5_000)
     watch.lap("to_5000_env_steps")
     act = HostPolicy(training.agent, Spaces(training.facts.observation, training.facts.action))
-    play(act, training.facts, episodes=100, seed=seed)
+    evaluate(act, training.facts.host_id, episodes=100, seed=seed)
     watch.lap("first_evaluation")
 
 

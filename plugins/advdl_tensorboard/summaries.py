@@ -1,11 +1,13 @@
 """Builds what TensorBoard's dashboards read: scalars, text, histograms, hyperparameters, chart layouts."""
 
+import io
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -37,6 +39,15 @@ def histogram(tag: str, values: NDArray[Any]) -> Summary.Value | None:
     counts, edges = np.histogram(finite, bins=_BUCKETS)
     buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)
     return _tensor(tag, buckets, histogram_metadata.create_summary_metadata(tag, ""))
+
+
+def image(tag: str, pixels: NDArray[np.uint8]) -> Summary.Value:
+    """Builds a picture from uint8 ``[height, width, 3]``; TensorBoard converts this compact form when it reads it."""
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, format="PNG")
+    height, width, channels = pixels.shape
+    content = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
+    return Summary.Value(tag=tag, image=content)
 
 
 def session_start(options: Mapping[str, Any]) -> Summary.Value:

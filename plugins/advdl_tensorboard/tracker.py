@@ -61,6 +61,11 @@ class TensorBoardTracker:
             values = (summaries.histogram(f"variables/{name}", array) for name, array in arrays.items())
             self._open.add(step, *(value for value in values if value is not None))
 
+    def advdl_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Writes pictures as PNG."""
+        self._open.add(step, *(summaries.image(f"images/{name}", pixels) for name, pixels in images.items()))
+        self._open.flush()
+
     def advdl_checkpoint_saved(self, step: int, folder: Path) -> None:
         """Writes what is pending: a run resumed from this checkpoint does not report it again."""
         del step, folder

@@ -33,7 +33,7 @@ def test_a_terminal_gets_one_live_line(clock):
     with Progress(50_000, stream=terminal, clock=clock) as progress:
         for step in range(5_000, 50_001, 5_000):
             clock.now += 0.5
-            progress.update(step, mean_return=step / 100)
+            progress.update(step, value=step / 100)
     text = terminal.getvalue()
     assert text.count("\n") == 1
     assert text.endswith("\n")
@@ -82,7 +82,7 @@ def test_no_line_is_ever_too_long(clock, monkeypatch, columns):
     progress.checkpoint_saved()
     for step in (1, 10**11, 10**12):
         clock.now += 4000.0
-        progress.update(step, mean_return=-123456.7)
+        progress.update(step, value=-123456.7)
     assert len(terminal.lines) == 3
     assert max(map(len, terminal.lines)) < min(columns, 80)
 
@@ -92,10 +92,10 @@ def test_a_shorter_line_leaves_nothing_of_the_longer(clock):
     progress = Progress(100, stream=terminal, clock=clock)
     progress.update(0)
     clock.now += 1.0
-    progress.update(1, mean_return=-123456.5)
+    progress.update(1, value=-123456.5)
     long = len(terminal.lines[-1])
     clock.now += 1.0
-    progress.update(2, mean_return=1.0)
+    progress.update(2, value=1.0)
     assert len(terminal.lines[-1]) == long
 
 

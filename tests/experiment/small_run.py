@@ -38,7 +38,7 @@ class When(Silent):
         self._step, self._act = step, act
         self.at: int | None = None
 
-    def update(self, step: int, *, mean_return: float | None = None) -> None:
+    def update(self, step: int, *, value: float | None = None) -> None:
         if self.at is None and step >= self._step:
             self.at = step
             self._act()
@@ -58,7 +58,7 @@ class SmallRun:
         self.folder = RunFolder.create(root, env, "dqn", self.experiment, ["advdl", "agent", "train"])
 
     def begin(self, console: Silent | None = None) -> Outcome:
-        return begin(self.experiment, self.folder, self.host, console or Silent())
+        return begin(self.experiment, lambda: self.folder, self.host, console or Silent())
 
     def resume(self, console: Silent | None = None, steps: int | None = None) -> int:
         return resume(self.folder.path, steps=steps, host=self.host, console=console or Silent())

@@ -14,7 +14,9 @@ from kill_harness import differences
 from small_run import STEPS, SmallRun, When
 
 from advdl.errors import CorruptError, RunError, UsageError
+from advdl.experiment.console import Silent
 from advdl.experiment.run_folder import RunFolder
+from advdl.experiment.runner import begin
 from advdl.experiment.signals import StoppedError
 from advdl.training.checkpoint import CheckpointStore
 
@@ -188,11 +190,11 @@ class TestLonger:
     def test_it_stops_when_the_target_is_reached(self, tmp_path: Path) -> None:
         run = SmallRun(tmp_path, "evaluation.stop_at=1", "checkpoint.keep_best=false")
         outcome = run.begin()
-        assert (outcome.step, outcome.policy_step) == (600, 600)
+        assert (outcome.step, outcome.kept_step) == (600, 600)
         during, final = run.folder.read_evaluations()
         assert (during["kind"], final["kind"]) == ("during", "final")
         assert during["returns"] != final["returns"]  # on other episodes
-        assert outcome.evaluation["return/mean"] == np.mean(final["returns"])
+        assert outcome.verdict.figures["return/mean"] == np.mean(final["returns"])
         assert CheckpointStore(run.folder.checkpoints).best() is None
 
 
@@ -207,10 +209,8 @@ class TestRefusals:
     def test_parts_that_do_not_fit(self, setting: str, message: str, tmp_path: Path) -> None:
         run = SmallRun(tmp_path, setting)
         with pytest.raises(UsageError) as caught:
-            run.begin()
+            begin(run.experiment, lambda: pytest.fail("a refused run got a folder"), run.host, Silent())
         assert caught.value.message == message
-        record = run.folder.record()
-        assert (record.status, record.error) == ("failed", message)
 
 
 def test_the_plan_is_plain_json(reference: SmallRun) -> None:

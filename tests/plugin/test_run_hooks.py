@@ -25,6 +25,9 @@ class Recorder:
     def advdl_checkpoint_saved(self, folder):
         self.calls.append(("saved", folder))
 
+    def advdl_images(self, step, images):
+        self.calls.append(("images", step, sorted(images)))
+
     def advdl_histograms(self, arrays):
         self.calls.append(("histograms", sorted(arrays)))
 
@@ -53,6 +56,7 @@ def test_every_hook_reaches_a_tracker_that_decorates_nothing(warnings):
     runs.metrics(RUN, 10, {"loss/q": 0.5})
     runs.evaluated(RUN, 10, {"return/mean": 3.0})
     runs.histograms(RUN, 10, {"w": None})
+    runs.images(RUN, 10, {"grid": None})
     runs.checkpoint_saved(RUN, 10, Path("c"))
     runs.finished(RUN, "failed", "why")
     assert tracker.calls == [
@@ -60,6 +64,7 @@ def test_every_hook_reaches_a_tracker_that_decorates_nothing(warnings):
         ("metrics", 10, {"loss/q": 0.5}),
         ("evaluated", 10, {"return/mean": 3.0}),
         ("histograms", ["w"]),
+        ("images", 10, ["grid"]),
         ("saved", Path("c")),
         ("finished", "failed", "why"),
     ]

@@ -1,3 +1,4 @@
+import io
 import math
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_accumulator import (
     EventAccumulator as PluginAccumulator,
@@ -166,6 +168,18 @@ def test_histograms_are_only_written_on_request(tmp_path):
     tracker.advdl_histograms(1, {"w": np.ones(3)})
     tracker.advdl_run_finished("done")
     assert "variables/w" not in summaries(tmp_path).Tags()["tensors"]
+
+
+def test_pictures_come_back_pixel_by_pixel(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    tracker = start(tmp_path)
+    tracker.advdl_images(40, {"grid": pixels})
+    tracker.advdl_run_finished("done")
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    (event,) = events.Images("images/grid")
+    assert (event.step, event.width, event.height) == (40, 7, 5)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(event.encoded_image_string))), pixels)
 
 
 def test_events_are_on_disk_after_flush_seconds_and_at_once_after_an_evaluation(tmp_path):

@@ -1,7 +1,6 @@
 """``advdl agent``: train, evaluate and watch agents."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,23 +8,16 @@ import typer
 
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
+from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import train as train_run
 
 if TYPE_CHECKING:
-    from advdl.experiment.config import Experiment
     from advdl.experiment.run_folder import RunFolder
 
 app = typer.Typer(help="Train, evaluate and watch agents.", rich_markup_mode=None)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-Run = Annotated[str, typer.Argument(help="A run: its folder, its id or the beginning of it, or 'latest'.")]
-RunsDir = Annotated[
-    Path | None,
-    typer.Option(help="Where the runs are; ADVDL_RUNS or ./runs when left out.", show_default=False),
-]
 Episodes = Annotated[int, typer.Option(min=1, help="How many episodes.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the episodes.")]
-Which = Annotated[str, typer.Option("--checkpoint", help="Which checkpoint: best, last or a step.")]
 
 
 @app.command()
@@ -36,16 +28,20 @@ def train(
     ] = None,
     agent: Annotated[str | None, typer.Option(help="The agent, such as dqn.", show_default=False)] = None,
     backbone: Annotated[str | None, typer.Option(help="What the agent sees through.", show_default=False)] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the run.", show_default=False)] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as agent.gamma=0.98; repeatable."),
+    envs: Annotated[
+        int | None, typer.Option(min=1, help="Copies of the env stepped together.", show_default=False)
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.", show_default=False)] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the settings and where they come from; train nothing.")
-    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that step the copies, for slow envs.", show_default=False)
+    ] = None,
+    backbone_from: Annotated[
+        str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    config: Config = None,
+    dry_run: DryRun = False,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -55,24 +51,27 @@ def train(
     Examples: advdl agent train --env CartPole; advdl agent train --env Acrobot --seed 1 --set agent.gamma=0.98.
     Every setting is listed by: advdl config keys
     """
+    from advdl.rl.env_names import resolve_env_id
+
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
-    experiment = _resolve(host, given, sets or [], config)
+    if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
+        given["backbone_from"] = str(_open(backbone_from, runs_dir).path.resolve())
+    given |= {"env.num": envs, "env.workers": workers}
+    experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
-        _show(experiment, as_json=as_json)
+        show_settings(experiment, as_json=as_json)
         return
-    from advdl.experiment.find_runs import runs_root
-    from advdl.experiment.run_folder import RunFolder
-
-    folder = RunFolder.create(
-        runs_root(runs_dir, os.environ),
-        experiment.get("env.id"),
-        experiment.get("agent.name"),
+    train_run(
         experiment,
-        ["advdl", *sys.argv[1:]],
-        plugins={record.distribution: record.version for record in host.plugins},
+        host,
+        subject=experiment.get("env.id"),
+        trained=experiment.get("agent.name"),
+        watched="return",
+        runs_dir=runs_dir,
+        quiet=quiet,
+        as_json=as_json,
     )
-    _train(experiment, folder, host, quiet=quiet, as_json=as_json)
 
 
 @app.command("eval")
@@ -87,22 +86,25 @@ def evaluate(
 ) -> None:
     """Evaluate a run's policy on Gymnasium's own env."""
     from advdl.cli.output import warn
-    from advdl.experiment.runner import describe, load_policy, play
+    from advdl.experiment.agent_work import verdict
+    from advdl.experiment.metered import metered, run_metrics
+    from advdl.experiment.policy import load_policy
+    from advdl.rl.evaluation import evaluate as play
 
     folder = _open(run, runs_dir)
-    act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
-    options = folder.config()["env"]["options"]
-    evaluation = play(act, facts, episodes=episodes, seed=seed, options=options)
-    figures = evaluation.figures()
+    host = plugin_host(context)
+    act, facts, step = load_policy(folder, host, checkpoint, warn)
+    played = play(act, facts.host_id, episodes=episodes, seed=seed, **_env_of(folder))
+    found = metered(verdict(played), run_metrics(folder.experiment(host), host, warn))
     data = {
         "run": folder.id,
         "env": facts.host_id,
         "checkpoint": step,
         "seed": seed,
-        **figures,
-        "returns": evaluation.returns.tolist(),
+        **found.figures,
+        **found.details,
     }
-    emit(data, json=as_json, table=lambda: f"{facts.host_id}, step {step:,}: {describe(figures)}")
+    emit(data, json=as_json, table=lambda: f"{facts.host_id}, step {step:,}: {found.text}")
 
 
 @app.command()
@@ -121,7 +123,7 @@ def watch(
 ) -> None:
     """Watch a run's policy play, in a window or as a video."""
     from advdl.cli.output import warn
-    from advdl.experiment.runner import load_policy
+    from advdl.experiment.policy import load_policy
     from advdl.rl.watch import has_display
     from advdl.rl.watch import watch as watch_policy
 
@@ -129,56 +131,14 @@ def watch(
     act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
     if video is None and not has_display():
         video = folder.videos / f"step-{step:012d}-seed-{seed}.mp4"
-    options = folder.config()["env"]["options"]
-    watched = watch_policy(act, facts.host_id, episodes=episodes, seed=seed, video=video, env_options=options)
+    watched = watch_policy(act, facts.host_id, episodes=episodes, seed=seed, video=video, **_env_of(folder))
     data = {"run": folder.id, "checkpoint": step, "returns": list(watched.returns), "video": watched.video}
     emit(data, json=as_json, table=lambda: _watched_text(watched))
 
 
-def _resolve(host: Any, given: dict[str, Any], sets: list[str], config: Path | None) -> "Experiment":
-    from advdl.experiment.config import resolve_experiment
-    from advdl.rl.env_names import resolve_env_id
-    from advdl.training.backend import start_tensorflow
-
-    return resolve_experiment(
-        host,
-        command_line={key: value for key, value in given.items() if value is not None},
-        sets=sets,
-        config_file=config,
-        environ=os.environ,
-        folder=Path.cwd(),
-        canonical_env=lambda name: resolve_env_id(name, host),
-        before_import=start_tensorflow,
-    )
-
-
-def _show(experiment: "Experiment", *, as_json: bool) -> None:
-    from advdl.cli.config_report import settings_table
-    from advdl.experiment.config import dry_run_json, render_dry_run
-
-    emit(dry_run_json(experiment), json=as_json, table=lambda: settings_table(render_dry_run(experiment)))
-
-
-def _train(experiment: "Experiment", folder: "RunFolder", host: Any, *, quiet: bool, as_json: bool) -> None:
-    from advdl.cli.progress import Progress
-    from advdl.experiment.next_commands import next_commands
-    from advdl.experiment.runner import begin, describe
-
-    with Progress(experiment.get("steps"), quiet=quiet) as console:
-        console.message(f"run {folder.path}")
-        outcome = begin(experiment, folder, host, console)
-    commands = next_commands(folder.path, steps=experiment.get("steps"), done=True)
-    data = {
-        "run": folder.id,
-        "folder": folder.path,
-        "step": outcome.step,
-        "policy_step": outcome.policy_step,
-        "evaluation": dict(outcome.evaluation),
-        "next": commands,
-    }
-    lines = [f"trained {outcome.step:,} steps; {describe(outcome.evaluation)}", "next:"]
-    lines += [f"  {purpose:9} {command}" for purpose, command in commands.items()]
-    emit(data, json=as_json, table="\n".join(lines))
+def _env_of(folder: "RunFolder") -> dict[str, Any]:
+    env = folder.config()["env"]
+    return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
 
 
 def _open(run: str, runs_dir: Path | None) -> "RunFolder":

@@ -22,6 +22,7 @@ class Progress:
 
     Args:
         total: Steps that the run will have made when it is done.
+        watched: What the watched metric is called.
         quiet: Whether to write nothing at all.
         stream: Where to write; stderr when None.
         every_seconds: Time between plain lines.
@@ -32,12 +33,14 @@ class Progress:
         self,
         total: int,
         *,
+        watched: str = "return",
         quiet: bool = False,
         stream: TextIO | None = None,
         every_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = total
+        self._watched = watched
         self._stream = sys.stderr if stream is None else stream
         self._off = quiet
         self._live = self._stream.isatty()
@@ -47,7 +50,7 @@ class Progress:
         self._seen: deque[tuple[float, int]] = deque()
         self._written: float | None = None
         self._shown = ""
-        self._return: float | None = None
+        self._value: float | None = None
         self._saved: float | None = None
 
     def __enter__(self) -> Self:
@@ -58,15 +61,15 @@ class Progress:
     ) -> None:
         self.close()
 
-    def update(self, step: int, *, mean_return: float | None = None) -> None:
+    def update(self, step: int, *, value: float | None = None) -> None:
         """Takes note of progress and shows it if it is time to.
 
         Args:
             step: Steps made so far.
-            mean_return: Mean return of the latest episodes; None keeps the one before.
+            value: The watched metric; None keeps the one before.
         """
         now = self._clock()
-        self._return = self._return if mean_return is None else mean_return
+        self._value = self._value if value is None else value
         self._seen.append((now, step))
         while len(self._seen) > 2 and now - self._seen[1][0] >= _RATE_SECONDS:
             self._seen.popleft()
@@ -105,8 +108,8 @@ class Progress:
     def _line(self, now: float) -> str:
         step, rate = self._seen[-1][1], self._rate()
         fields = [f"{step:,}/{self._total:,}", f"{step / max(self._total, 1):4.0%}"]
-        if self._return is not None:
-            fields.append(f"return {self._return:.1f}")
+        if self._value is not None:
+            fields.append(f"{self._watched} {_short(self._value)}")
         if rate > 0.0:
             fields.append(f"{rate:,.0f} steps/s" if rate >= 10.0 else f"{rate:.2g} steps/s")
             fields.append(f"eta {_duration(max(self._total - step, 0) / rate)}")
@@ -139,6 +142,11 @@ def _fit(fields: list[str], width: int) -> str:
     while len(fields) > 1 and len("  ".join(fields)) > width:
         fields.pop()
     return "  ".join(fields)[: max(width, 1)]
+
+
+def _short(value: float) -> str:
+    """One decimal for returns; small values, such as losses, keep three figures."""
+    return f"{value:.1f}" if abs(value) >= 10 or value == 0 else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:

@@ -8,19 +8,13 @@ import typer
 
 from advdl.cli.output import emit, warn
 from advdl.cli.state import plugin_host
+from advdl.cli.train import Json, Quiet, Run, RunsDir
 from advdl.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from advdl.experiment.run_folder import RunFolder
 
 app = typer.Typer(help="List, show, resume and compare runs.", rich_markup_mode=None)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Run = Annotated[str, typer.Argument(help="A run: its folder, its id or the beginning of it, or 'latest'.")]
-RunsDir = Annotated[
-    Path | None,
-    typer.Option(help="Where the runs are; ADVDL_RUNS or ./runs when left out.", show_default=False),
-]
 
 
 @app.command("list")
@@ -83,7 +77,7 @@ def resume(
         int | None,
         typer.Option(min=1, help="Train up to this many steps instead of as planned.", show_default=False),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> int:

@@ -6,8 +6,8 @@ from typing import Protocol
 class Console(Protocol):
     """Shows a run's progress and its messages; nothing of it goes to standard output."""
 
-    def update(self, step: int, *, mean_return: float | None = None) -> None:
-        """Takes note of progress; None keeps the return of before."""
+    def update(self, step: int, *, value: float | None = None) -> None:
+        """Takes note of progress; ``value`` is the watched metric, None keeps the one before."""
 
     def checkpoint_saved(self) -> None:
         """Takes note that a checkpoint has just been written."""
@@ -22,7 +22,7 @@ class Silent:
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def update(self, step: int, *, mean_return: float | None = None) -> None:
+    def update(self, step: int, *, value: float | None = None) -> None:
         """Shows nothing."""
 
     def checkpoint_saved(self) -> None:

@@ -1,31 +1,27 @@
 """The loop of a run, whole: train, log, evaluate, save, stop. Everything that happens is called from here."""
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from advdl.experiment.build import Training
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
 from advdl.experiment.reports import Reports
-from advdl.experiment.schema import Checkpoint, Evaluation, General, Log
+from advdl.experiment.schema import Checkpoint, General, Log
 from advdl.experiment.signals import StoppedError, StopRequest
+from advdl.experiment.work import Work
 
 if TYPE_CHECKING:
     from advdl.training.checkpoint import CheckpointStore
 
-Judge = Callable[[int], Mapping[str, float]]
-"""Evaluates the agent as it is at a step, reports it, and returns the figures."""
-
 
 @dataclass(slots=True)
 class Plan:
-    """When what happens next, in env steps; saved with each checkpoint, so that a resumed run keeps its rhythm."""
+    """When what happens next, in steps; saved with each checkpoint, so that a resumed run keeps its rhythm."""
 
     next_log: int
     next_evaluation: int
-    best_return: float | None = None
+    best_score: float | None = None
     best_step: int | None = None
     solved: bool = False
 
@@ -35,14 +31,13 @@ class Plan:
 
 
 class Loop:
-    """Runs a training from where it is to its end.
+    """Runs a work from where it is to its end.
 
     Args:
         experiment: The resolved configuration.
-        training: The parts.
+        work: What is trained.
         store: The run's checkpoints.
         reports: Where metrics and evaluations go.
-        judge: Evaluates.
         console: Shows progress.
         plan: What happens next; None for a new run.
     """
@@ -50,20 +45,18 @@ class Loop:
     def __init__(
         self,
         experiment: Experiment,
-        training: Training,
+        work: Work,
         store: "CheckpointStore",
         reports: Reports,
-        judge: Judge,
         console: Console,
         plan: Plan | None = None,
     ) -> None:
-        self._engine, self._facts = training.engine, training.facts
-        self._store, self._reports, self._judge, self._console = store, reports, judge, console
+        self._work, self._store, self._reports, self._console = work, store, reports, console
         self._total = experiment.section(General).steps
-        self._log, self._evaluation = experiment.section(Log), experiment.section(Evaluation)
-        self._checkpoint = experiment.section(Checkpoint)
-        self.plan = plan or Plan(self._log.every, min(self._evaluation.every or self._total, self._total))
-        self._target = _target(self._evaluation.stop_at, self._facts.reward_threshold)
+        self._log, self._checkpoint = experiment.section(Log), experiment.section(Checkpoint)
+        self._evaluate_every = experiment.get("evaluation.every") or self._total
+        self.plan = plan or Plan(self._log.every, min(self._evaluate_every, self._total))
+        self._target = _target(experiment.get("evaluation.stop_at"), work.target)
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
 
     def run(self, stop: StopRequest) -> None:
@@ -79,8 +72,8 @@ class Loop:
             if stop.number is not None:
                 self.save()
                 hint = f"advdl runs resume {self._reports.folder.path}"
-                raise StoppedError(stop.number, self._engine.env_steps, hint=hint)
-            if self.plan.solved or self._engine.env_steps >= self._total:
+                raise StoppedError(stop.number, self._work.step, hint=hint)
+            if self.plan.solved or self._work.step >= self._total:
                 break
             self._save_if_due()
             self._advance()
@@ -89,36 +82,37 @@ class Loop:
     def save(self) -> None:
         """Writes a checkpoint of this moment."""
         began = time.monotonic()
-        step = self._engine.env_steps
-        folder = self._store.save(step, self._engine.state(), self.plan.as_meta())
+        step = self._work.step
+        folder = self._store.save(step, self._work.state(), self.plan.as_meta())
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - began
         self._console.checkpoint_saved()
         self._reports.checkpoint_saved(step, folder)
 
     def _advance(self) -> None:
-        began, before = time.perf_counter(), self._engine.env_steps
-        self._engine.advance(min(self.plan.next_log, self.plan.next_evaluation, self._total))
-        after = self._engine.env_steps
+        began, before = time.perf_counter(), self._work.step
+        self._work.advance(min(self.plan.next_log, self.plan.next_evaluation, self._total))
+        after = self._work.step
         self._reports.spent(after - before, time.perf_counter() - began)
-        self._console.update(after, mean_return=self._engine.metrics.peek("rollout/return"))
+        self._console.update(after, value=self._work.metrics.peek(self._work.watched))
 
     def _serve(self, stop: StopRequest) -> None:
         """Does what is due. A stop postpones an evaluation: the plan in the checkpoint still has it."""
-        step = self._engine.env_steps
+        step = self._work.step
         if step >= self.plan.next_log:
             self.plan.next_log = _after(step, self._log.every)
-            self._reports.metrics(step, self._engine.metrics)
+            self._reports.metrics(step)
         if step >= self.plan.next_evaluation and stop.number is None:
             self._evaluate(step)
 
     def _evaluate(self, step: int) -> None:
-        following = _after(step, self._evaluation.every or self._total)
+        following = _after(step, self._evaluate_every)
         self.plan.next_evaluation = following if step >= self._total else min(following, self._total)
-        mean = self._judge(step)["return/mean"]
-        self.plan.solved = self._target is not None and mean >= self._target
-        if self.plan.best_return is None or mean > self.plan.best_return:
-            self.plan.best_return, self.plan.best_step = mean, step
+        verdict = self._reports.evaluated(step, self._work.judge("during"), kind="during")
+        self._console.message(f"step {step:,}: {verdict.text}")
+        self.plan.solved = self._target is not None and verdict.score >= self._target
+        if self.plan.best_score is None or verdict.score > self.plan.best_score:
+            self.plan.best_score, self.plan.best_step = verdict.score, step
             if self._checkpoint.keep_best:
                 self.save()
                 self._store.protect(step)

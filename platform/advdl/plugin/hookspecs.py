@@ -67,6 +67,10 @@ class RunHooks:
         """The learner's variables at ``step``; only gathered when a tracker's ``histograms`` is true."""
 
     @hookspec
+    def advdl_images(self, run: RunInfo, step: int, images: "Mapping[str, np.ndarray]") -> None:
+        """Pictures of an evaluation by name, each uint8 ``[height, width, 3]``: samples, a confusion matrix."""
+
+    @hookspec
     def advdl_checkpoint_saved(self, run: RunInfo, step: int, folder: Path) -> None:
         """A checkpoint has been published in ``folder``."""
 

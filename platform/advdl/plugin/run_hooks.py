@@ -104,6 +104,10 @@ class RunDispatcher:
         """The learner's variables; gather them only if ``wants_histograms``."""
         self._call("advdl_histograms", run=run, step=step, arrays=arrays)
 
+    def images(self, run: RunInfo, step: int, images: "Mapping[str, np.ndarray]") -> None:
+        """Pictures of an evaluation, each uint8 ``[height, width, 3]``."""
+        self._call("advdl_images", run=run, step=step, images=images)
+
     def checkpoint_saved(self, run: RunInfo, step: int, folder: Path) -> None:
         """A checkpoint has been published in ``folder``."""
         self._call("advdl_checkpoint_saved", run=run, step=step, folder=folder)

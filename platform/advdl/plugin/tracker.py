@@ -51,6 +51,9 @@ class Tracker(Protocol):
     def advdl_evaluated(self, run: RunInfo, step: int, evaluation: Metrics) -> None:
         """An evaluation: ``return/mean``, ``return/std``, ``return/iqm``, ``return/low``, ..."""
 
+    def advdl_images(self, run: RunInfo, step: int, images: "Mapping[str, np.ndarray]") -> None:
+        """Pictures of an evaluation by name, each uint8 ``[height, width, 3]``."""
+
     def advdl_histograms(self, run: RunInfo, step: int, arrays: "Mapping[str, np.ndarray]") -> None:
         """The learner's variables at ``step``, by name."""
 

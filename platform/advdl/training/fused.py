@@ -1,5 +1,6 @@
 """FusedLoop: K steps of a traceable function in one compiled program."""
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -23,10 +24,20 @@ class FusedLoop:
         healthy: A scalar boolean variable; the loop ends as soon as it is False.
         jit: Whether XLA compiles the loop.
         chunk_seconds: How long one call may take, in seconds: signals and logs are served between calls.
+        guard: Makes a context for each call, such as one that notices a lost worker.
     """
 
-    def __init__(self, step: Step, *, healthy: tf.Variable, jit: bool = True, chunk_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        step: Step,
+        *,
+        healthy: tf.Variable,
+        jit: bool = True,
+        chunk_seconds: float = 1.0,
+        guard: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
         self._step = step
+        self._guard = guard
         self._healthy = healthy
         self._chunk_seconds = chunk_seconds
         self._seconds_per_step: float | None = None
@@ -46,7 +57,8 @@ class FusedLoop:
         """
         count = min(limit, self._affordable())
         began = time.perf_counter()
-        end = int(self._program(tf.constant(start, tf.int64), tf.constant(count, tf.int64)))
+        with self._guard():
+            end = int(self._program(tf.constant(start, tf.int64), tf.constant(count, tf.int64)))
         self._learn_speed(time.perf_counter() - began, end - start)
         return end
 

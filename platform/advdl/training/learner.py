@@ -49,6 +49,20 @@ class Learner(abc.ABC):
     def objectives(self) -> Sequence[Objective]:
         """What is minimised, in order."""
 
+    def prepare(self, batch: Batch) -> Batch:
+        """Computes what a loss needs of the whole batch, such as its advantages' mean and spread; traceable.
+
+        Runs once an update. A loss sees the result, perhaps a part of it at a time: batches are cut to save memory and
+        to share them among devices.
+
+        Args:
+            batch: What the source gave.
+
+        Returns:
+            A batch with as many samples.
+        """
+        return batch
+
     def after_update(self, update: tf.Tensor) -> None:
         """Runs in the compiled program after every update: target networks, moving averages.
 

@@ -19,10 +19,15 @@ class RunningMeans:
         self._spare = [_pair() for _ in range(_SPARE)]
 
     def add(self, name: str, value: tf.Tensor, weight: tf.Tensor | float = 1.0) -> None:
-        """Adds ``value`` (a scalar, already multiplied by its weight) to a mean; traceable."""
+        """Adds ``value`` (a scalar, already multiplied by its weight) to a mean; traceable.
+
+        A value that is not finite is left out: an update that overflowed in float16 and was skipped has no loss.
+        """
         self._create(name)
-        self._sums[name].assign_add(tf.cast(value, tf.float32))
-        self._counts[name].assign_add(tf.cast(weight, tf.float32))
+        value = tf.cast(value, tf.float32)
+        finite = tf.math.is_finite(value)
+        self._sums[name].assign_add(tf.where(finite, value, 0.0))
+        self._counts[name].assign_add(tf.where(finite, tf.cast(weight, tf.float32), 0.0))
 
     def read(self) -> dict[str, float]:
         """Returns the means of the interval; a name that got no weight is left out."""

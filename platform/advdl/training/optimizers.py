@@ -27,18 +27,21 @@ def build_optimizer(
     variables: Sequence[keras.Variable],
     *,
     where: str = "optimizer",
+    scales_loss: bool = False,
 ) -> tuple[keras.optimizers.Optimizer, Schedule]:
     """Builds an optimizer, its slots included, and the schedule of its learning rate.
 
     The optimizer's ``learning_rate`` is a plain variable: the trainer assigns ``schedule(step, total)`` to it
     before every update. Weight decay, where the optimizer has it, leaves biases and the scales and offsets of
-    normalisations alone. Under a distribution strategy, call this in its scope.
+    normalisations alone.
 
     Args:
         host: Where optimizers and schedules are found by name.
         raw: Its name, or a table of name and options; ``learning_rate`` is a number or a schedule.
         variables: The trainable variables that it will update, in the order in which gradients will come.
         where: The path to this setting, for errors.
+        scales_loss: Whether it is wrapped in Keras' dynamic ``LossScaleOptimizer`` (Micikevicius et al. 2018,
+            arXiv:1710.03740), as float16 needs it.
 
     Raises:
         UsageError: A name or an option is wrong, or an option is the trainer's work.
@@ -52,6 +55,8 @@ def build_optimizer(
     schedule = schedule or as_schedule(float(optimizer.learning_rate))
     optimizer.learning_rate = float(schedule(0.0, 1.0))
     optimizer.exclude_from_weight_decay(var_list=list(undecayed(variables)))
+    if scales_loss:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(list(variables))
     return optimizer, schedule
 

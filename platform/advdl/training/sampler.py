@@ -41,14 +41,6 @@ class Sampler(DataLearner):
             ``[count, ...]`` in ``spec.x``'s dtype and within its bounds.
         """
 
-    def adapt(self, batch: Batch) -> None:
-        """Reads scales off the training data, before the first update. What it changes is part of ``models``.
-
-        Args:
-            batch: Training data, or enough of them to tell means and standard deviations.
-        """
-        del batch
-
     def sample(self, c: tf.Tensor | None, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws samples; traceable, and changes no variable.
 

@@ -1,20 +1,33 @@
 """Trainer: turns a learner's objectives into updates. It knows no algorithm.
 
-One update minimises every objective in turn on one batch: gradient (summed over micro-batches where asked), clipping
-by global norm, learning rate from its schedule, optimizer step; then the learner's ``after_update``. All of it is
-traceable, so it runs inside whatever compiled loop feeds it.
+One update minimises every objective in turn on one batch: gradient (the mean over micro-batches and devices where
+asked), clipping by global norm, learning rate from its schedule, optimizer step; then the learner's ``after_update``.
+All of it is traceable, so it runs inside whatever compiled loop feeds it.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import numpy.typing as npt
 import tensorflow as tf
 
-from advdl.errors import DivergedError
-from advdl.training.learner import Aux, Batch, Learner, Objective
+from advdl.errors import DivergedError, UsageError
+from advdl.training.averages import Averages
+from advdl.training.gradients import Gradients, LocalGradients, Measured, batch_size, squared_norm
+from advdl.training.learner import Batch, Learner, Objective
+from advdl.training.naming import learner_variables, numbered
+from advdl.training.noise import NoiseScale
 from advdl.training.randomness import fold
+from advdl.training.replicas import Replicas
 from advdl.training.schedules import Schedule
+
+__all__ = ["Trainer", "Tuning", "learner_variables"]
+
+# A loss scale that has been halved down to this is not what makes the gradients overflow.
+_SMALLEST_SCALE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +35,19 @@ class Tuning:
     """How one objective is minimised.
 
     Attributes:
-        optimizer: A built Keras optimizer whose learning rate is a plain variable.
+        optimizer: A built Keras optimizer whose learning rate is a plain variable. In a ``LossScaleOptimizer`` it has
+            its loss scaled, and an update that overflows is skipped.
         learning_rate: The schedule that sets it, stepped in updates.
     """
 
     optimizer: keras.optimizers.Optimizer
     learning_rate: Schedule
+
+    @property
+    def scale(self) -> tf.Tensor | None:
+        """The present scale of the loss, float32; None if it is not scaled."""
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return tf.convert_to_tensor(self.optimizer.dynamic_scale.value) if scaled else None
 
 
 class Trainer:
@@ -38,7 +58,15 @@ class Trainer:
         tunings: One tuning for each objective, by the objective's name.
         total_updates: The length of the run in updates: what schedules call the whole.
         clip_norm: Gradients are scaled down to this global norm; 0 leaves them as they are.
-        accumulate: A batch's gradient is averaged over this many micro-batches; the batch must divide by it.
+        accumulate: A batch's gradient is averaged over this many micro-batches; the batch must divide by it. With
+            replicas, theirs counts.
+        ema: Decay of the weights' moving averages, which are used instead of the weights for evaluation; 0 for none.
+        noise_scale: Whether the gradient noise scale is measured, between the parts of each batch.
+        log_norms: Whether the norms of weights and of their change are reported.
+        replicas: Shares each batch among devices; None for one device.
+
+    Raises:
+        UsageError: The noise scale is asked for, and batches are not cut.
     """
 
     def __init__(
@@ -49,20 +77,32 @@ class Trainer:
         total_updates: int,
         clip_norm: float = 0.0,
         accumulate: int = 1,
+        ema: float = 0.0,
+        noise_scale: bool = False,
+        log_norms: bool = False,
+        replicas: Replicas | None = None,
     ) -> None:
         self.learner = learner
         self.objectives: Sequence[Objective] = learner.objectives()
         self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.healthy = tf.Variable(True, trainable=False)
+        self.replicas = replicas
         self._tunings = tunings
         self._total = float(max(total_updates, 1))
         self._clip_norm = clip_norm
-        self._accumulate = accumulate
+        self._local = LocalGradients(accumulate)
+        self._gradients: Gradients = replicas or self._local
+        self._averages = Averages(learner, self.objectives, ema) if ema else None
+        self._log_norms = log_norms
+        self._noise = self._noise_scales(accumulate) if noise_scale else {}
+        scaled = [name for name, tuning in tunings.items() if tuning.scale is not None]
+        self._overflows = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in scaled}
 
     def update(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Minimises every objective once; traceable.
 
-        A NaN or an infinity in a loss or a gradient leaves that objective's variables as they were and clears
+        A NaN or an infinity in a loss or a gradient leaves that objective's variables as they were. Where the loss is
+        scaled it is skipped and counted, and the scale is halved; else, or once the scale is down to 1, it clears
         ``healthy``, which ends the loop around; ``diagnose`` then says where it came from.
 
         Args:
@@ -72,31 +112,43 @@ class Trainer:
         Returns:
             Metrics and per-sample reports; names are prefixed with the objective's name where it has company.
         """
+        batch = self.learner.prepare(batch)
         report: dict[str, tf.Tensor] = {}
         for index, objective in enumerate(self.objectives):
             report |= self._minimise(objective, batch, fold(seed, index))
         self.updates.assign_add(1)
         self.learner.after_update(self.updates.read_value())
+        if self._averages is not None:
+            self._averages.update(self.updates.read_value())
         return report
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Gives the learner its averaged weights for as long as the context lasts; nothing changes without averages."""
+        return contextlib.nullcontext() if self._averages is None else self._averages.in_place()
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of learner and trainer by a stable name, for the checkpoint."""
         state = {"updates": self.updates, **learner_variables(self.learner)}
         for name, tuning in self._tunings.items():
-            state |= _numbered(f"optimizer/{name}", tuning.optimizer.variables)
-        return state
+            state |= numbered(f"optimizer/{name}", _own_variables(tuning.optimizer))
+        if self._averages is not None:
+            state |= self._averages.variables
+        for name, noise in self._noise.items():
+            state |= {f"noise/{name}/{what}": variable for what, variable in noise.state().items()}
+        return state | {f"overflows/{name}": count for name, count in self._overflows.items()}
 
     def diagnose(self, batch: Batch, seed: tf.Tensor) -> DivergedError:
         """Finds what made an update on this batch not finite: a field of the batch, a loss or a gradient."""
         fields = [name for name, field in batch.items() if not all(map(_finite, tf.nest.flatten(field)))]
         if fields:
             return DivergedError(f"update {int(self.updates)}: the batch's {fields[0]!r} holds a NaN or an infinity")
+        batch = self.learner.prepare(batch)
         for index, objective in enumerate(self.objectives):
-            loss, _, gradients = self._gradients(objective, batch, fold(seed, index))
+            measured = self._local(objective, batch, fold(seed, index))
             where = f"update {int(self.updates)}, objective {objective.name!r}"
-            if not _finite(loss):
-                return DivergedError(f"{where}: the loss is {float(loss)}", hint=_SMALLER_STEPS)
-            for variable, gradient in zip(objective.variables, gradients, strict=True):
+            if not _finite(measured.loss):
+                return DivergedError(f"{where}: the loss is {float(measured.loss)}", hint=_SMALLER_STEPS)
+            for variable, gradient in zip(objective.variables, measured.gradients, strict=True):
                 if not _finite(gradient):
                     what = f"the gradient of {variable.path!r} is not finite"
                     return DivergedError(f"{where}: {what}", hint=_SMALLER_STEPS)
@@ -104,21 +156,52 @@ class Trainer:
 
     def _minimise(self, objective: Objective, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         tuning = self._tunings[objective.name]
-        loss, aux, gradients = self._gradients(objective, batch, seed)
-        norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
+        scale = tuning.scale
+        measured = self._gradients(objective, batch, seed, scale)
+        norm = tf.linalg.global_norm(measured.gradients)
+        finite = tf.math.is_finite(measured.loss) & tf.math.is_finite(norm)
         rate = tf.cast(tuning.learning_rate(tf.cast(self.updates, tf.float32), self._total), tf.float32)
-        self.healthy.assign(self.healthy & finite)
+        report = {"loss": measured.loss, "gradient_norm": norm, "learning_rate": rate, **measured.aux}
+        before = self._weights(objective)
+        if scale is None:
+            self.healthy.assign(self.healthy & finite)
+            self._apply(tuning, objective, self._clip(measured.gradients, norm), rate, finite)
+        else:
+            report |= self._apply_scaled(tuning, objective, self._clip(measured.gradients, norm), rate, finite, scale)
+        report |= self._norms(objective, before) | self._noise_of(objective, measured, norm, batch)
+        prefix = f"{objective.name}/"
+        return {f"{prefix}{name}": value for name, value in report.items()}
 
+    def _apply(
+        self, tuning: Tuning, objective: Objective, gradients: list[tf.Tensor], rate: tf.Tensor, finite: tf.Tensor
+    ) -> None:
         def apply() -> tf.Tensor:
             tuning.optimizer.learning_rate.assign(rate)
-            tuning.optimizer.apply(self._clip(gradients, norm), objective.variables)
+            tuning.optimizer.apply(gradients, objective.variables)
             return finite
 
         tf.cond(finite, apply, lambda: finite)
-        report = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **aux}
-        prefix = f"{objective.name}/"
-        return {f"{prefix}{name}": value for name, value in report.items()}
+
+    def _apply_scaled(
+        self,
+        tuning: Tuning,
+        objective: Objective,
+        gradients: list[tf.Tensor],
+        rate: tf.Tensor,
+        finite: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Lets Keras decide by the scaled gradients; a loss that is not finite must not pass by a zero gradient."""
+        poison = tf.where(finite, scale, float("nan"))
+        tuning.optimizer.learning_rate.assign(rate)
+        tuning.optimizer.apply(
+            [gradient * tf.cast(poison, gradient.dtype) for gradient in gradients], objective.variables
+        )
+        self.healthy.assign(self.healthy & (finite | (scale > _SMALLEST_SCALE)))
+        count = self._overflows[objective.name]
+        count.assign_add(tf.cast(~finite, tf.int64))
+        skipped = tf.cast(~finite, tf.float32)
+        return {"loss_scale": scale, "skipped": skipped, "overflows": tf.cast(count.read_value(), tf.float32)}
 
     def _clip(self, gradients: Sequence[tf.Tensor], norm: tf.Tensor) -> list[tf.Tensor]:
         if not self._clip_norm:
@@ -126,63 +209,47 @@ class Trainer:
         scale = self._clip_norm / tf.maximum(norm, self._clip_norm)
         return [gradient * scale for gradient in gradients]
 
-    def _gradients(
-        self, objective: Objective, batch: Batch, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, Aux, Sequence[tf.Tensor]]:
-        if self._accumulate == 1:
-            return self._gradients_of(objective, batch, seed)
-        parts = [
-            self._gradients_of(objective, part, fold(seed, 1000 + index))
-            for index, part in enumerate(_split(batch, self._accumulate))
-        ]
-        losses, auxes, gradients = zip(*parts, strict=True)
-        mean = [tf.add_n(same) / self._accumulate for same in zip(*gradients, strict=True)]
-        return tf.add_n(losses) / self._accumulate, _join(auxes), mean
+    def _weights(self, objective: Objective) -> list[tf.Tensor]:
+        return [tf.identity(variable.value) for variable in objective.variables] if self._log_norms else []
 
-    def _gradients_of(
-        self, objective: Objective, batch: Batch, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, Aux, Sequence[tf.Tensor]]:
-        values = [variable.value for variable in objective.variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            for value in values:
-                tape.watch(value)
-            loss, aux = objective.loss(batch, seed)
-        gradients = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, aux, gradients
+    def _norms(self, objective: Objective, before: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        if not self._log_norms:
+            return {}
+        after = [tf.convert_to_tensor(variable.value) for variable in objective.variables]
+        change = [new - old for new, old in zip(after, before, strict=True)]
+        return {"weight_norm": tf.sqrt(squared_norm(after)), "change_norm": tf.sqrt(squared_norm(change))}
+
+    def _noise_scales(self, accumulate: int) -> dict[str, NoiseScale]:
+        if self.replicas is None and accumulate < 2:
+            raise UsageError(
+                "trainer.noise_scale is measured between the parts of a batch, and batches are in one part",
+                hint="cut them: --set trainer.accumulate=2",
+            )
+        return {objective.name: NoiseScale() for objective in self.objectives}
+
+    def _noise_of(
+        self, objective: Objective, measured: Measured, norm: tf.Tensor, batch: Batch
+    ) -> dict[str, tf.Tensor]:
+        noise = self._noise.get(objective.name)
+        return {} if noise is None else {"noise_scale": noise.update(measured, norm, batch_size(batch))}
 
 
-def learner_variables(learner: Learner) -> dict[str, tf.Variable]:
-    """Returns a learner's variables by a stable name."""
-    variables: dict[str, tf.Variable] = {}
-    for name, model in learner.models.items():
-        variables |= _numbered(f"learner/{name}", model.variables)
-    return variables
+def learner_weights(learner: Learner) -> dict[str, npt.NDArray[Any]]:
+    """Returns the values of a learner's trainable variables by model and path, for histograms."""
+    return {
+        f"{name}/{variable.path}": variable.numpy()
+        for name, model in learner.models.items()
+        for variable in model.trainable_variables
+    }
 
 
 _SMALLER_STEPS = "a smaller optimizer.learning_rate or trainer.clip_norm often helps; the last checkpoint is intact"
 
 
-def _numbered(prefix: str, variables: Sequence[keras.Variable]) -> dict[str, tf.Variable]:
-    """Names by position: Keras' automatic layer names depend on what else the process has built."""
-    return {f"{prefix}/{index:03d}.{variable.name}": variable.value for index, variable in enumerate(variables)}
+def _own_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """Drops the second mention of a variable, which Keras makes where one optimizer wraps another."""
+    return list({id(variable): variable for variable in optimizer.variables}.values())
 
 
 def _finite(value: tf.Tensor) -> bool:
     return not value.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(value)))
-
-
-def _split(batch: Batch, parts: int) -> list[Batch]:
-    def part(index: int) -> Batch:
-        cut: Batch = tf.nest.map_structure(lambda value: tf.split(value, parts)[index], dict(batch))
-        return cut
-
-    return [part(index) for index in range(parts)]
-
-
-def _join(auxes: Sequence[Aux]) -> Aux:
-    """Means of scalars, concatenations of per-sample reports."""
-    joined = {name: [aux[name] for aux in auxes] for name in auxes[0]}
-    return {
-        name: tf.concat(values, 0) if values[0].shape.rank else tf.add_n(values) / len(values)
-        for name, values in joined.items()
-    }

@@ -1,0 +1,117 @@
+"""What the nouns that train share: settings from options, the run, and what is told of it afterwards."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from advdl.cli.output import emit
+
+if TYPE_CHECKING:
+    from advdl.experiment.config import Experiment
+    from advdl.plugin.host import PluginHost
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Run = Annotated[str, typer.Argument(help="A run: its folder, its id or the beginning of it, or 'latest'.")]
+RunsDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the runs are; ADVDL_RUNS or ./runs when left out.", show_default=False),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the run.", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as agent.gamma=0.98; repeatable."),
+]
+Config = Annotated[Path | None, typer.Option(help="A TOML file of settings.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the settings and where they come from; train nothing.")]
+Which = Annotated[str, typer.Option("--checkpoint", help="Which checkpoint: best, last or a step.")]
+
+
+def resolve(
+    host: "PluginHost",
+    given: Mapping[str, Any],
+    sets: Sequence[str] | None,
+    config: Path | None,
+    *,
+    family: str = "agent",
+    canonical_env: Callable[[str], str] | None = None,
+) -> "Experiment":
+    """Resolves an experiment from a command's options; an option that was not given is None."""
+    from advdl.experiment.config import resolve_experiment
+    from advdl.training.backend import start_backend
+
+    return resolve_experiment(
+        host,
+        command_line={key: value for key, value in given.items() if value is not None},
+        sets=sets or [],
+        config_file=config,
+        environ=os.environ,
+        folder=Path.cwd(),
+        family=family,
+        canonical_env=canonical_env,
+        before_import=start_backend,
+    )
+
+
+def show_settings(experiment: "Experiment", *, as_json: bool) -> None:
+    """Prints every setting and where it comes from."""
+    from advdl.cli.config_report import settings_table
+    from advdl.experiment.config import dry_run_json, render_dry_run
+
+    emit(dry_run_json(experiment), json=as_json, table=lambda: settings_table(render_dry_run(experiment)))
+
+
+def train(
+    experiment: "Experiment",
+    host: "PluginHost",
+    *,
+    subject: str,
+    trained: str,
+    watched: str,
+    runs_dir: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Trains a new run, shows its progress, and prints its evaluation and the next commands.
+
+    Args:
+        experiment: What the run is to do.
+        host: The plugins.
+        subject: What it is trained on; names the run's folder.
+        trained: What is trained; names the folder below.
+        watched: What the progress line's metric is called.
+        runs_dir: What ``--runs-dir`` said.
+        quiet: Whether to show no progress.
+        as_json: Whether to print JSON.
+    """
+    from advdl.cli.progress import Progress
+    from advdl.experiment.find_runs import runs_root
+    from advdl.experiment.next_commands import next_commands
+    from advdl.experiment.run_folder import RunFolder
+    from advdl.experiment.runner import begin
+
+    root, command = runs_root(runs_dir, os.environ), ["advdl", *sys.argv[1:]]
+    plugins = {record.distribution: record.version for record in host.plugins}
+    with Progress(experiment.get("steps"), watched=watched, quiet=quiet) as console:
+        outcome = begin(
+            experiment,
+            lambda: RunFolder.create(root, subject, trained, experiment, command, plugins=plugins),
+            host,
+            console,
+        )
+    commands = next_commands(outcome.folder, done=True)
+    data = {
+        "run": outcome.folder.id,
+        "folder": outcome.folder.path,
+        "step": outcome.step,
+        "kept_step": outcome.kept_step,
+        "evaluation": dict(outcome.verdict.figures),
+        "next": commands,
+    }
+    lines = [f"trained {outcome.step:,} steps; {outcome.verdict.text}", "next:"]
+    lines += [f"  {purpose:9} {command}" for purpose, command in commands.items()]
+    emit(data, json=as_json, table="\n".join(lines))

@@ -1,0 +1,83 @@
+"""Devices: what a run's updates are made on. Claimed once a process, before TensorFlow computes anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from advdl.errors import UsageError
+from advdl.training.cluster import Cluster, cluster_of
+from advdl.training.peers import PeerWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """More than one device.
+
+    Attributes:
+        strategy: Runs and reduces on all of them.
+        watch: Watches the other workers; None where there are none.
+    """
+
+    strategy: tf.distribute.Strategy
+    watch: PeerWatch | None = None
+
+
+def claim_devices(count: int, environ: Mapping[str, str]) -> Devices | None:
+    """Sets up what shares each update's batch; None for one device of one worker.
+
+    Devices are the machine's GPUs, or parts of its CPU where it has none. With several workers, as ``TF_CONFIG`` says,
+    this waits until all of them are there.
+
+    Args:
+        count: Devices of this process.
+        environ: The environment.
+
+    Raises:
+        UsageError: There are not so many devices.
+    """
+    cluster = cluster_of(environ)
+    if cluster is not None:
+        return _several_workers(cluster, count)
+    return None if count == 1 else Devices(tf.distribute.MirroredStrategy(_local(count)))
+
+
+def _several_workers(cluster: Cluster, count: int) -> Devices:
+    graphics = tf.config.list_physical_devices("GPU")
+    if graphics:
+        _enough(graphics, count)
+        tf.config.set_visible_devices(graphics[:count], "GPU")
+    elif count > 1:
+        raise UsageError(
+            f"a worker without GPUs has one device, not {count}", hint="start more workers, or set devices to 1"
+        )
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    watch = PeerWatch(cluster)
+    watch.start()
+    return Devices(strategy, watch)
+
+
+def _local(count: int) -> list[str]:
+    graphics = tf.config.list_physical_devices("GPU")
+    if graphics:
+        _enough(graphics, count)
+        return [f"GPU:{index}" for index in range(count)]
+    if not _cut_processor(count):
+        raise UsageError(
+            f"TensorFlow has started with fewer than {count} devices in this process", hint="start a new process"
+        )
+    return [f"CPU:{index}" for index in range(count)]
+
+
+def _cut_processor(count: int) -> bool:
+    (processor, *_) = tf.config.list_physical_devices("CPU")
+    try:
+        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError:  # it has started; perhaps with enough of them
+        return len(tf.config.list_logical_devices("CPU")) >= count
+    return True
+
+
+def _enough(graphics: list[object], count: int) -> None:
+    if len(graphics) < count:
+        raise UsageError(f"this machine has {len(graphics)} GPUs, and devices is {count}")
