@@ -28,6 +28,13 @@ def train(
     ] = None,
     agent: Annotated[str | None, typer.Option(help="The agent, such as dqn.", show_default=False)] = None,
     backbone: Annotated[str | None, typer.Option(help="What the agent sees through.", show_default=False)] = None,
+    backbone_from: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Start with the backbone that a run has trained.", show_default=False),
+    ] = None,
+    freeze_backbone: Annotated[
+        bool, typer.Option("--freeze-backbone", help="Keep the backbone as it is; train the rest.")
+    ] = False,
     envs: Annotated[
         int | None, typer.Option(min=1, help="Copies of the env stepped together.", show_default=False)
     ] = None,
@@ -52,7 +59,8 @@ def train(
 
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
-    given |= {"env.num": envs, "env.workers": workers}
+    given |= {"env.num": envs, "env.workers": workers, "backbone.freeze": freeze_backbone or None}
+    given |= _taken(backbone_from, runs_dir, backbone) if backbone_from else {}
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
         show_settings(experiment, as_json=as_json)
@@ -134,6 +142,15 @@ def watch(
 def _env_of(folder: "RunFolder") -> dict[str, Any]:
     env = folder.config()["env"]
     return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
+
+
+def _taken(run: str, runs_dir: Path | None, backbone: str | None) -> dict[str, Any]:
+    """Says in settings whose backbone an agent starts with: with its options, unless another one is named."""
+    from advdl.experiment.backbones import backbone_settings
+
+    folder = _open(run, runs_dir)
+    settings = {} if backbone else {"agent.backbone": backbone_settings(folder)}
+    return {"backbone.from_run": str(folder.path.resolve()), **settings}
 
 
 def _open(run: str, runs_dir: Path | None) -> "RunFolder":

@@ -53,6 +53,8 @@ class AgentWork:
 
     def advance(self, until: int) -> None:
         """Runs a chunk of the engine."""
+        if self._training.missing is not None and self.step == 0:
+            raise self._training.missing
         self._engine.advance(until)
 
     def state(self) -> "State":

@@ -81,22 +81,34 @@ def _take(learner: Seeing, run: str, name: str, host: "PluginHost") -> UsageErro
 
 def _backbones_of(folder: RunFolder, host: "PluginHost") -> "list[list[np.ndarray]]":
     """Rebuilds what a run has trained, fills it from its best checkpoint, and returns its backbones' weights."""
-    import numpy as np
-
-    from advdl.experiment.work import learnt_of
-
-    backbones = learnt_of(folder, host).backbones()
+    backbones = _learnt(folder, host).backbones()
     if not backbones:
         raise UsageError(f"run {folder.id} has no backbone", hint="advdl runs list")
-    return [[np.asarray(weight) for weight in backbone.weights] for backbone in backbones]
+    return [[weight.numpy() for weight in backbone.weights] for backbone in backbones]
+
+
+def _learnt(folder: RunFolder, host: "PluginHost") -> Any:
+    from advdl.experiment.policy import chosen_step, load_agent
+    from advdl.experiment.work import build_work
+
+    if folder.record().family in ("agent", "own_loop"):
+        return load_agent(folder, host).agent
+    work = build_work(folder.experiment(host), host)
+    if not hasattr(work, "backbones"):
+        raise UsageError(f"run {folder.id} has no backbone to give", hint="advdl runs list")
+    store = work.store(folder.checkpoints, keep_last=1)
+    store.restore(work.learnt(), chosen_step(store, "best"), partial=True)
+    return work
 
 
 def _fill(taker: "keras.Model", weights: "Sequence[np.ndarray]", folder: RunFolder) -> None:
     ours, theirs = ([tuple(weight.shape) for weight in each] for each in (taker.weights, weights))
     if ours != theirs:
         differs = next((pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]), None)
-        why = f"a weight is {list(differs[1])} there and {list(differs[0])} here" if differs else (
-            f"it has {len(theirs)} weights there and {len(ours)} here"
+        why = (
+            f"a weight is {list(differs[1])} there and {list(differs[0])} here"
+            if differs
+            else (f"it has {len(theirs)} weights there and {len(ours)} here")
         )
         raise UsageError(
             f"the backbone of run {folder.id} does not fit this one: {why}",

@@ -80,6 +80,13 @@ class OwnLoopEnv(Env):
     num: int = Field(1, ge=1, description="copies of the env that are stepped in turn")
 
 
+class Backbone(Section):
+    """Where what an agent sees through comes from; which it is stands in ``agent.backbone``."""
+
+    from_run: str = Field("", description="folder of the run whose backbone the agent starts with")
+    freeze: bool = Field(False, description="whether the backbone stays as it is while the rest is trained")
+
+
 class Trainer(Section):
     """How gradients become updates."""
 
@@ -208,6 +215,7 @@ FAMILIES: Mapping[str, Family] = {
             subject="env",
             sections={
                 "env": Env,
+                "backbone": Backbone,
                 "trainer": Trainer,
                 "evaluation": Evaluation,
                 "checkpoint": Checkpoint,
