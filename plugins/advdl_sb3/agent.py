@@ -179,9 +179,10 @@ class SB3Agent(OwnLoopAgent):
                 **settings,
             )
         except (AssertionError, ValueError, TypeError) as error:
-            hint = "agents and what they can do: advdl plugins list --kind agent"
+            name, env_id = self.algorithm.__name__, self.assignment.env_id
             raise UsageError(
-                f"{type(self).__name__} cannot learn in {self.assignment.env_id}: {error}", hint=hint
+                f"{name} of stable-baselines3 cannot learn in {env_id!r} so: {error}",
+                hint="agents and what they can do: advdl plugins list --kind agent",
             ) from error
 
     def _found_again(self, index: int, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> bool:

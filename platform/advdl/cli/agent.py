@@ -28,19 +28,18 @@ def train(
     ] = None,
     agent: Annotated[str | None, typer.Option(help="The agent, such as dqn.", show_default=False)] = None,
     backbone: Annotated[str | None, typer.Option(help="What the agent sees through.", show_default=False)] = None,
-    backbone_from: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Start with the backbone that a run has trained.", show_default=False),
-    ] = None,
-    freeze_backbone: Annotated[
-        bool, typer.Option("--freeze-backbone", help="Keep the backbone as it is; train the rest.")
-    ] = False,
     envs: Annotated[
         int | None, typer.Option(min=1, help="Copies of the env stepped together.", show_default=False)
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that step the copies, for slow envs.", show_default=False)
     ] = None,
+    backbone_from: Annotated[
+        str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
+    ] = None,
+    freeze_backbone: Annotated[
+        bool, typer.Option("--freeze-backbone", help="Keep the backbone as it is; train the rest.")
+    ] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
     sets: Sets = None,
@@ -59,8 +58,9 @@ def train(
 
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
-    given |= {"env.num": envs, "env.workers": workers, "backbone.freeze": freeze_backbone or None}
-    given |= _taken(backbone_from, runs_dir, backbone) if backbone_from else {}
+    if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
+        given |= _taken(_open(backbone_from, runs_dir), backbone)
+    given |= {"env.num": envs, "env.workers": workers, "backbone_freeze": freeze_backbone or None}
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
         show_settings(experiment, as_json=as_json)
@@ -144,13 +144,12 @@ def _env_of(folder: "RunFolder") -> dict[str, Any]:
     return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
 
 
-def _taken(run: str, runs_dir: Path | None, backbone: str | None) -> dict[str, Any]:
-    """Says in settings whose backbone an agent starts with: with its options, unless another one is named."""
+def _taken(folder: "RunFolder", backbone: str | None) -> dict[str, Any]:
+    """Says in settings whose backbone it starts from: with that one's options, unless a backbone is named."""
     from advdl.experiment.backbones import backbone_settings
 
-    folder = _open(run, runs_dir)
     settings = {} if backbone else {"agent.backbone": backbone_settings(folder)}
-    return {"backbone.from_run": str(folder.path.resolve()), **settings}
+    return {"backbone_from": str(folder.path.resolve()), **settings}
 
 
 def _open(run: str, runs_dir: Path | None) -> "RunFolder":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.rl.agent import Agent
     from advdl.rl.evaluation import Evaluation as Episodes
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.metrics import RunningMeans
@@ -43,6 +44,11 @@ class AgentWork:
         self.metrics: RunningMeans = training.engine.metrics
 
     @property
+    def agent(self) -> "Agent":
+        """What is trained."""
+        return self._training.agent
+
+    @property
     def step(self) -> int:
         """Env steps made so far."""
         return self._engine.env_steps
@@ -53,8 +59,6 @@ class AgentWork:
 
     def advance(self, until: int) -> None:
         """Runs a chunk of the engine."""
-        if self._training.missing is not None and self.step == 0:
-            raise self._training.missing
         self._engine.advance(until)
 
     def state(self) -> "State":

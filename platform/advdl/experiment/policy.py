@@ -1,7 +1,6 @@
 """Policies of runs: an agent rebuilt from its configuration, filled from a checkpoint."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from advdl.errors import UsageError
@@ -11,10 +10,8 @@ from advdl.experiment.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
-    from advdl.rl.agent import Agent
     from advdl.rl.env_names import EnvFacts
     from advdl.rl.evaluation import Act
-    from advdl.rl.own_loop import OwnLoop
     from advdl.training.checkpoint import CheckpointStore
 
 
@@ -36,36 +33,6 @@ def load_policy(
         UsageError: The run has no agent, or there is no such checkpoint.
         CorruptError: It is damaged, and so is every other.
     """
-    loaded = load_agent(folder, host, checkpoint, warn)
-    return loaded.act, loaded.facts, loaded.step
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedAgent:
-    """A run's agent, filled from a checkpoint.
-
-    Attributes:
-        agent: The agent.
-        act: Its policy.
-        facts: What is known of the env.
-        step: The checkpoint's step.
-    """
-
-    agent: "Agent | OwnLoop"
-    act: "Act"
-    facts: "EnvFacts"
-    step: int
-
-
-def load_agent(
-    folder: RunFolder, host: "PluginHost", checkpoint: str = "best", warn: Callable[[str], None] = print
-) -> LoadedAgent:
-    """Rebuilds a run's agent as ``load_policy`` does, and returns it too.
-
-    Raises:
-        UsageError: The run has no agent, or there is no such checkpoint.
-        CorruptError: It is damaged, and so is every other.
-    """
     from advdl.training.checkpoint import CheckpointStore
 
     family = folder.record().family
@@ -77,10 +44,12 @@ def load_agent(
     agent, act, facts = build_policy(folder.experiment(host), host)
     step = chosen_step(store, checkpoint)
     restored = store.restore(agent_state(agent), step, partial=True, warn=warn)
-    return LoadedAgent(agent, act, facts, restored.step)
+    return act, facts, restored.step
 
 
-def _load_own_loop(folder: RunFolder, host: "PluginHost", checkpoint: str, warn: Callable[[str], None]) -> LoadedAgent:
+def _load_own_loop(
+    folder: RunFolder, host: "PluginHost", checkpoint: str, warn: Callable[[str], None]
+) -> "tuple[Act, EnvFacts, int]":
     from advdl.experiment.own_loop_work import build_agent
     from advdl.rl.own_loop import POLICY
     from advdl.training.checkpoint import CheckpointStore
@@ -90,7 +59,7 @@ def _load_own_loop(folder: RunFolder, host: "PluginHost", checkpoint: str, warn:
     loaded = store.load(step, prefix=POLICY, warn=warn)
     agent, facts = build_agent(folder.experiment(host), host)
     agent.restore_policy(loaded.arrays)
-    return LoadedAgent(agent, agent.act, facts, loaded.step)
+    return agent.act, facts, loaded.step
 
 
 def chosen_step(store: "CheckpointStore", checkpoint: str) -> int | None:

@@ -52,6 +52,8 @@ class General(Section):
     engine: Literal["auto", "compiled", "host"] = Field(
         "auto", description="where the env runs: inside the training program, or in Python"
     )
+    backbone_from: str = Field("", description="a run whose backbone this one's starts from: its folder or its id")
+    backbone_freeze: bool = Field(False, description="whether the agent's backbone stays as it is; the rest is trained")
     precision: Literal["float32"] = Field("float32", description="Keras dtype policy of every model")
 
 
@@ -78,13 +80,6 @@ class OwnLoopEnv(Env):
     """What an agent with its own learning loop acts in."""
 
     num: int = Field(1, ge=1, description="copies of the env that are stepped in turn")
-
-
-class Backbone(Section):
-    """Where what an agent sees through comes from; which it is stands in ``agent.backbone``."""
-
-    from_run: str = Field("", description="folder of the run whose backbone the agent starts with")
-    freeze: bool = Field(False, description="whether the backbone stays as it is while the rest is trained")
 
 
 class Trainer(Section):
@@ -141,6 +136,23 @@ class MetaEvaluation(Section):
     stop_at: Literal["solved", "never"] | Finite = Field(
         "never",
         description="mean score after the inner steps of training that ends it; an error is a negative score",
+    )
+
+
+class Model(Section):
+    """How a model is trained on data."""
+
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    held_out: Finite = Field(0.2, gt=0, lt=1, description="share of the samples that judge the model, of every class")
+    split: int = Field(0, ge=0, description="seed of the choice of those samples")
+
+
+class ModelEvaluation(Section):
+    """How a model is judged: it is measured on held-out data."""
+
+    every: int = Field(500, ge=0, description="updates between evaluations; 0 evaluates at the end only")
+    stop_at: Literal["solved", "never"] | Finite = Field(
+        "never", description="mean score that ends training; where less is better, the score is negative"
     )
 
 
@@ -205,6 +217,17 @@ COMPONENT_TABLES: Mapping[str, str] = {TRACKERS: "tracker", METRICS: "metric"}
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""
 
+_MODEL: Mapping[str, type[Section]] = {
+    "model": Model,
+    "trainer": Trainer,
+    "evaluation": ModelEvaluation,
+    "checkpoint": Checkpoint,
+    "log": Log,
+}
+
+_DATA = Slot("data", "digits", "what it is trained on")
+_OPTIMIZER = Slot("optimizer", "adam", "turns gradients into updates")
+
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
@@ -215,7 +238,6 @@ FAMILIES: Mapping[str, Family] = {
             subject="env",
             sections={
                 "env": Env,
-                "backbone": Backbone,
                 "trainer": Trainer,
                 "evaluation": Evaluation,
                 "checkpoint": Checkpoint,
@@ -223,7 +245,7 @@ FAMILIES: Mapping[str, Family] = {
             },
             slots={
                 "agent": Slot("agent", "dqn", "what is trained"),
-                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+                "optimizer": _OPTIMIZER,
             },
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
@@ -245,9 +267,29 @@ FAMILIES: Mapping[str, Family] = {
                 "adapter": Slot("adapter", "maml", "learns how the learner adapts"),
                 "learner": Slot("learner", "regressor", "what adapts"),
                 "tasks": Slot("tasks", "sinusoid", "what it adapts to"),
-                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+                "optimizer": _OPTIMIZER,
             },
             commands={"evaluate": "advdl meta evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="learner",
+            work="advdl.experiment.model_work:build",
+            main="learner",
+            subject="data",
+            sections=_MODEL,
+            slots={"learner": Slot("learner", "classifier", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="sampler",
+            work="advdl.experiment.model_work:build",
+            main="sampler",
+            subject="data",
+            sections=_MODEL,
+            slots={"sampler": Slot("sampler", "vae", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
             overrides={"optimizers": "optimizer"},
         ),
         Family(
