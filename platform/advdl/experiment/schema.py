@@ -53,6 +53,7 @@ class General(Section):
         "auto", description="where the env runs: inside the training program, or in Python"
     )
     backbone_from: str = Field("", description="a run whose backbone this one's starts from: its folder or its id")
+    backbone_freeze: bool = Field(False, description="whether the agent's backbone stays as it is; the rest is trained")
     precision: Literal["float32"] = Field("float32", description="Keras dtype policy of every model")
 
 
