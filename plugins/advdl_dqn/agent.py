@@ -10,6 +10,7 @@ import tensorflow as tf
 from advdl.errors import UsageError
 from advdl.plugin import Choice
 from advdl.rl import Acted, Agent, PrioritizedReplay, Progress, Source, Spaces, UniformReplay
+from advdl.rl.backbones import build_backbone
 from advdl.training import Aux, Batch, Objective
 from advdl.training.randomness import fold
 from advdl_dqn.heads import Head, head_of
@@ -102,7 +103,7 @@ class DQN(Agent):
         self.online, self.target = (
             QNetwork(
                 spaces.observation,
-                backbone(spaces.observation),
+                build_backbone(backbone, spaces.observation),
                 actions=self._actions,
                 width=self._head.width,
                 units=head_units,

@@ -32,6 +32,7 @@ class Noun:
 NOUNS = (
     Noun("agent", "Train, evaluate and watch agents.", "advdl.cli.agent:app"),
     Noun("meta", "Train what adapts to a new task in a few steps, and evaluate it.", "advdl.cli.meta:app"),
+    Noun("model", "Train and evaluate models of data: classifiers, generative models.", "advdl.cli.model:app"),
     Noun("env", "List, describe and check envs.", "advdl.cli.env:app"),
     Noun("runs", "List, show, resume and compare runs.", "advdl.cli.runs:app"),
     Noun("tensorboard", "Show the runs' curves in TensorBoard.", "advdl.cli.tensorboard:app"),

@@ -138,6 +138,23 @@ class MetaEvaluation(Section):
     )
 
 
+class Model(Section):
+    """How a model is trained on data."""
+
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    held_out: Finite = Field(0.2, gt=0, lt=1, description="share of the samples that judge the model, of every class")
+    split: int = Field(0, ge=0, description="seed of the choice of those samples")
+
+
+class ModelEvaluation(Section):
+    """How a model is judged: it is measured on held-out data."""
+
+    every: int = Field(500, ge=0, description="updates between evaluations; 0 evaluates at the end only")
+    stop_at: Literal["solved", "never"] | Finite = Field(
+        "never", description="mean score that ends training; where less is better, the score is negative"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A section that holds one component.
@@ -199,6 +216,17 @@ COMPONENT_TABLES: Mapping[str, str] = {TRACKERS: "tracker", METRICS: "metric"}
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""
 
+_MODEL: Mapping[str, type[Section]] = {
+    "model": Model,
+    "trainer": Trainer,
+    "evaluation": ModelEvaluation,
+    "checkpoint": Checkpoint,
+    "log": Log,
+}
+
+_DATA = Slot("data", "digits", "what it is trained on")
+_OPTIMIZER = Slot("optimizer", "adam", "turns gradients into updates")
+
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
@@ -216,7 +244,7 @@ FAMILIES: Mapping[str, Family] = {
             },
             slots={
                 "agent": Slot("agent", "dqn", "what is trained"),
-                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+                "optimizer": _OPTIMIZER,
             },
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
@@ -238,9 +266,29 @@ FAMILIES: Mapping[str, Family] = {
                 "adapter": Slot("adapter", "maml", "learns how the learner adapts"),
                 "learner": Slot("learner", "regressor", "what adapts"),
                 "tasks": Slot("tasks", "sinusoid", "what it adapts to"),
-                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+                "optimizer": _OPTIMIZER,
             },
             commands={"evaluate": "advdl meta evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="learner",
+            work="advdl.experiment.model_work:build",
+            main="learner",
+            subject="data",
+            sections=_MODEL,
+            slots={"learner": Slot("learner", "classifier", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="sampler",
+            work="advdl.experiment.model_work:build",
+            main="sampler",
+            subject="data",
+            sections=_MODEL,
+            slots={"sampler": Slot("sampler", "vae", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
             overrides={"optimizers": "optimizer"},
         ),
         Family(

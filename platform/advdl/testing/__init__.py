@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from advdl.testing.backbone import check_backbone
     from advdl.testing.clauses import component
     from advdl.testing.contract import ContractError
+    from advdl.testing.data import check_data
     from advdl.testing.env import check_env
     from advdl.testing.layer import check_layer
     from advdl.testing.learner import check_learner
@@ -35,6 +36,7 @@ __all__ = [
     "check_adapter",
     "check_agent",
     "check_backbone",
+    "check_data",
     "check_env",
     "check_layer",
     "check_learner",
