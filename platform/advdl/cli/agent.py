@@ -1,6 +1,7 @@
 """``advdl agent``: train, evaluate and watch agents."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Set
 from advdl.cli.train import train as train_run
 
 if TYPE_CHECKING:
+    from advdl.experiment.config import Experiment
     from advdl.experiment.run_folder import RunFolder
 
 app = typer.Typer(help="Train, evaluate and watch agents.", rich_markup_mode=None)
@@ -108,6 +110,44 @@ def evaluate(
         **found.details,
     }
     emit(data, json=as_json, table=lambda: f"{facts.host_id}, step {step:,}: {found.text}")
+
+
+@app.command("import")
+def import_agent(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A file that another library saved, such as a stable-baselines3 zip.")],
+    agent: Annotated[str, typer.Option(help="The agent that it is, such as sb3-ppo.")],
+    env: Annotated[str, typer.Option(help="The env that it learnt in.")],
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Load its pickles, which run whatever code their maker put in.")
+    ] = False,
+    sets: Sets = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make a run of an agent that another library saved; then evaluate, watch or resume it.
+
+    Example: advdl agent import ppo.zip --agent sb3-ppo --env CartPole --trust-pickle
+    """
+    from advdl.cli.progress import Progress
+    from advdl.cli.train import create_folder, show_outcome
+    from advdl.experiment.foreign import import_foreign
+    from advdl.rl.env_names import resolve_env_id
+
+    host = plugin_host(context)
+
+    def settings(found: Mapping[str, Any]) -> "Experiment":
+        given = {**found, "agent": agent, "env": env}
+        return resolve(host, given, sets, None, canonical_env=lambda name: resolve_env_id(name, host))
+
+    def folder(experiment: "Experiment") -> "RunFolder":
+        return create_folder(experiment, host, experiment.get("env.id"), agent, runs_dir)
+
+    with Progress(1, watched="return", quiet=False) as console:
+        outcome = import_foreign(
+            file, agent, trusted=trust_pickle, resolve=settings, new_folder=folder, host=host, console=console
+        )
+    show_outcome(outcome, as_json=as_json)
 
 
 @app.command()
