@@ -8,7 +8,22 @@ import typer
 
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import (
+    Config,
+    Devices,
+    DryRun,
+    Json,
+    Precision,
+    Profile,
+    Quiet,
+    Run,
+    RunsDir,
+    Seed,
+    Sets,
+    Which,
+    resolve,
+    show_settings,
+)
 from advdl.cli.train import train as train_run
 
 if TYPE_CHECKING:
@@ -30,6 +45,9 @@ def train(
     backbone: Annotated[str | None, typer.Option(help="What the agent sees through.", show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
+    precision: Precision = None,
+    devices: Devices = None,
+    profile: Profile = None,
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
@@ -46,6 +64,7 @@ def train(
 
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
+    given |= {"precision": precision, "devices": devices, "log.profile": profile}
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
         show_settings(experiment, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from advdl.experiment.build import Training, build_training
 from advdl.experiment.config import Experiment
-from advdl.experiment.schema import Env, Evaluation, General
+from advdl.experiment.schema import Env, Evaluation, General, Trainer
 from advdl.experiment.work import Verdict
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ class AgentWork:
         """Env steps made so far."""
         return self._engine.env_steps
 
+    @property
+    def updates(self) -> int:
+        """Updates made so far."""
+        return int(self._training.trainer.updates)
+
     def build(self) -> None:
         """Traces the engine's program."""
         self._engine.build()
@@ -60,8 +65,8 @@ class AgentWork:
         return self._engine.state()
 
     def learnt(self) -> "State":
-        """Returns the agent's variables."""
-        return agent_state(self._training.agent)
+        """Returns the agent's variables, and their averages where there are any."""
+        return {f"trainer/{name}": variable for name, variable in self._training.trainer.learnt().items()}
 
     def weights(self) -> "Mapping[str, np.ndarray]":
         """Returns the agent's trainable variables."""
@@ -79,15 +84,17 @@ class AgentWork:
         """Plays episodes whose seeds no other evaluation of the run has."""
         from advdl.rl.evaluation import evaluate
 
-        return verdict(
-            evaluate(
-                self._act,
-                self._training.facts.host_id,
-                episodes=self._episodes,
-                seed=evaluation_seed(self._seed, purpose, self.step),
-                env_options=self._options,
+        seed = evaluation_seed(self._seed, purpose, self.step)
+        with self._training.trainer.averaged():
+            return verdict(
+                evaluate(
+                    self._act,
+                    self._training.facts.host_id,
+                    episodes=self._episodes,
+                    seed=seed,
+                    env_options=self._options,
+                )
             )
-        )
 
 
 def build(experiment: Experiment, host: "PluginHost") -> AgentWork:
@@ -95,11 +102,12 @@ def build(experiment: Experiment, host: "PluginHost") -> AgentWork:
     return AgentWork(experiment, build_training(experiment, host))
 
 
-def agent_state(agent: Any) -> "State":
-    """Returns an agent's variables by the names that a run's checkpoint gives them."""
-    from advdl.training.trainer import learner_variables
+def agent_state(agent: Any, experiment: Experiment) -> "State":
+    """Returns an agent's variables by the names that a run's checkpoint gives to what is used of it."""
+    from advdl.training.averages import used_variables
 
-    return {f"trainer/{name}": variable for name, variable in learner_variables(agent).items()}
+    averaged = experiment.section(Trainer).ema > 0
+    return {f"trainer/{name}": variable for name, variable in used_variables(agent, averaged=averaged).items()}
 
 
 def evaluation_seed(seed: int, purpose: str, step: int) -> int:

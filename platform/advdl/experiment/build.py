@@ -1,5 +1,6 @@
 """The composition root: from a resolved experiment to the parts that train."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from advdl.rl.compiled import CompiledEngine
     from advdl.rl.functional import CompiledEnv
     from advdl.rl.policy import HostPolicy
+    from advdl.training.devices import Devices
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
 
@@ -44,15 +46,17 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
         UsageError: The parts do not fit each other.
     """
     from advdl.rl.compiled import CompiledEngine
+    from advdl.training.devices import claim_devices
 
     general, env = experiment.section(General), experiment.section(Env)
     section = experiment.section(TrainerSection)
+    devices = claim_devices(general.devices, os.environ)
     compiled = _compiled_env(experiment, host)
     facts = env_facts(env.id, host)
     make_env(facts.host_id, env.options).close()  # options that the evaluation's env refuses are refused now
     agent = _agent(experiment, host, facts)
     source = agent.source(num_envs=env.num)
-    trainer = _trainer(experiment, host, agent, source.updates_in(general.steps))
+    trainer = _trainer(experiment, host, agent, source.updates_in(general.steps), devices)
     engine = CompiledEngine(
         compiled,
         agent,
@@ -94,26 +98,39 @@ def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agen
     import keras
 
     from advdl.rl.spaces import Spaces
+    from advdl.training.precision import built_with, precision_of
 
-    keras.utils.set_random_seed(experiment.section(General).seed)  # initial weights are the only draws that use it
-    agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
+    general = experiment.section(General)
+    keras.utils.set_random_seed(general.seed)  # initial weights are the only draws that use it
+    with built_with(precision_of(general.precision)):
+        agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
     return agent
 
 
-def _trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
+def _trainer(
+    experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int, devices: "Devices | None"
+) -> "Trainer":
+    from advdl.training.precision import precision_of
+    from advdl.training.replicas import Replicas
     from advdl.training.trainer import Trainer
 
     section = experiment.section(TrainerSection)
+    precision = precision_of(experiment.section(General).precision)
+    accumulate, jit = section.accumulate, section.jit != "off"
     return Trainer(
         learner,
-        _tunings(experiment.data, host, learner),
+        _tunings(experiment.data, host, learner, scales_loss=precision.scales_loss),
         total_updates=total_updates,
         clip_norm=section.clip_norm,
-        accumulate=section.accumulate,
+        accumulate=accumulate,
+        ema=section.ema,
+        noise_scale=section.noise_scale,
+        log_norms=section.log_norms,
+        replicas=None if devices is None else Replicas(devices, learner, accumulate=accumulate, jit=jit),
     )
 
 
-def _tunings(data: Any, host: "PluginHost", learner: "Learner") -> "dict[str, Tuning]":
+def _tunings(data: Any, host: "PluginHost", learner: "Learner", *, scales_loss: bool) -> "dict[str, Tuning]":
     """Gives each objective its own optimizer: ``[optimizers.NAME]``, or else ``[optimizer]``."""
     from advdl.training.optimizers import build_optimizer
     from advdl.training.trainer import Tuning
@@ -132,6 +149,7 @@ def _tunings(data: Any, host: "PluginHost", learner: "Learner") -> "dict[str, Tu
             own.get(name, data["optimizer"]),
             objective.variables,
             where=f"optimizers.{name}" if name in own else "optimizer",
+            scales_loss=scales_loss,
         )
         for name, objective in objectives.items()
     }

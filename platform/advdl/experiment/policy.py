@@ -40,9 +40,10 @@ def load_policy(
     from advdl.training.checkpoint import CheckpointStore
 
     store = CheckpointStore(folder.checkpoints)
-    agent, act, facts = build_policy(folder.experiment(host), host)
+    experiment = folder.experiment(host)
+    agent, act, facts = build_policy(experiment, host)
     step = chosen_step(store, checkpoint)
-    restored = store.restore(agent_state(agent), step, partial=True, warn=warn)
+    restored = store.restore(agent_state(agent, experiment), step, partial=True, warn=warn)
     return act, facts, restored.step
 
 

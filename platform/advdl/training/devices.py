@@ -39,7 +39,7 @@ def claim_devices(count: int, environ: Mapping[str, str]) -> Devices | None:
     cluster = cluster_of(environ)
     if cluster is not None:
         return _several_workers(cluster, count)
-    return None if count == 1 else Devices(tf.distribute.MirroredStrategy(_local(count)))
+    return None if count == 1 else Devices(_mirrored(count))
 
 
 def _several_workers(cluster: Cluster, count: int) -> Devices:
@@ -57,16 +57,23 @@ def _several_workers(cluster: Cluster, count: int) -> Devices:
     return Devices(strategy, watch)
 
 
-def _local(count: int) -> list[str]:
+def _mirrored(count: int) -> tf.distribute.Strategy:
     graphics = tf.config.list_physical_devices("GPU")
     if graphics:
         _enough(graphics, count)
-        return [f"GPU:{index}" for index in range(count)]
+        return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(count)])
     if not _cut_processor(count):
         raise UsageError(
             f"TensorFlow has started with fewer than {count} devices in this process", hint="start a new process"
         )
-    return [f"CPU:{index}" for index in range(count)]
+    return parts_of_processor(count)
+
+
+def parts_of_processor(count: int) -> tf.distribute.Strategy:
+    """Returns the strategy of the first parts of a processor that has been cut into as many or more."""
+    # The parts share their memory, so there is nothing that a ring of messages could save.
+    parts = [f"CPU:{index}" for index in range(count)]
+    return tf.distribute.MirroredStrategy(parts, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 def _cut_processor(count: int) -> bool:
