@@ -17,11 +17,13 @@ PART = re.compile(r"(?<=<!-- generated: )(\w+)( -->\n).*?(?=<!-- end -->)", re.D
 
 
 def keys() -> str:
-    """Every key of an experiment, as ``advdl config keys`` knows it."""
+    """Every key of each kind of experiment, as ``advdl config keys`` knows it."""
     from advdl.cli.config_report import keys_data
+    from advdl.experiment.schema import FAMILIES
     from advdl.plugin.host import PluginHost
 
-    return key_table(keys_data(PluginHost.from_environment, None))
+    host = PluginHost.from_environment
+    return "\n".join(f"### Family `{name}`\n\n{key_table(keys_data(host, None, name))}" for name in FAMILIES)
 
 
 def components() -> str:

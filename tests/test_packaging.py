@@ -75,7 +75,7 @@ def test_the_wheel_holds_what_is_no_python_file(wheel: zipfile.ZipFile) -> None:
     resources = {name for name in shipped(wheel) if name.endswith(RESOURCES)}
     assert "advdl/py.typed" in resources
     assert "advdl/plugin/templates/plugin.py.txt" in resources
-    assert "advdl_dqn/recipes/CartPole-v1.toml" in resources
+    assert "advdl_dqn/recipes/dqn/CartPole-v1.toml" in resources
     assert {name for name in shipped(wheel) if not name.endswith(".py")} == resources
 
 

@@ -4,11 +4,18 @@ from collections.abc import Iterable
 
 from advdl.plugin import Component, hookimpl
 
+_LIMIT = {"max_episode_steps": "1000"}  # gymnax's: MinAtar has none, and a good player's episode need not end
+
 
 def _twin(env_id: str, target: str, summary: str, observation: str, action: str) -> Component:
     """A compiled env that equals Gymnasium's; its spaces are stated so that listing imports nothing."""
     details = {"twin": env_id, "observation": observation, "action": action}
     return Component("env", f"advdl/{env_id}", f"advdl_envs.{target}", summary, details=details)
+
+
+def _minatar(name: str, target: str, summary: str, channels: int, **details: str) -> Component:
+    details |= {"observation": f"Box(10, 10, {channels})", "action": "Discrete(6)"}
+    return Component("env", f"advdl/MinAtar-{name}-v0", f"advdl_envs.minatar.{target}", summary, details=details)
 
 
 COMPONENTS = (
@@ -23,6 +30,11 @@ COMPONENTS = (
         "Box(1)",
     ),
     _twin("Pendulum-v1", "pendulum:Pendulum", "swing a pendulum up and hold it", "Box(3)", "Box(1)"),
+    _minatar("Asterix", "asterix:Asterix", "collect treasure, evade enemies", 4, **_LIMIT),
+    _minatar("Breakout", "breakout:Breakout", "break bricks with a ball", 4, **_LIMIT),
+    _minatar("Freeway", "freeway:Freeway", "cross a road of eight lanes", 7),
+    _minatar("Seaquest", "seaquest:Seaquest", "shoot fish, rescue divers, mind the oxygen", 10, **_LIMIT),
+    _minatar("SpaceInvaders", "space_invaders:SpaceInvaders", "shoot aliens", 6, **_LIMIT),
 )
 
 

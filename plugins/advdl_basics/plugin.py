@@ -40,8 +40,14 @@ _LOSSES = (
     ),
 )
 
+_METRICS = (
+    Component("metric", "quantile", "advdl_basics.metrics:Quantile", "a quantile of the samples; the median"),
+    Component("metric", "share_above", "advdl_basics.metrics:ShareAbove", "how many samples reach a threshold"),
+    Component("metric", "tail_mean", "advdl_basics.metrics:TailMean", "the mean of the worst samples (CVaR)"),
+)
+
 
 @hookimpl
 def advdl_components() -> Iterable[Component]:
-    """Offers the backbone, the optimizers, the schedules and the losses that most runs need."""
-    return (*_BACKBONES, *_OPTIMIZERS, *_SCHEDULES, *_LOSSES)
+    """Offers the backbone, the optimizers, the schedules, the losses and the metrics that most runs need."""
+    return (*_BACKBONES, *_OPTIMIZERS, *_SCHEDULES, *_LOSSES, *_METRICS)

@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from advdl.errors import UsageError
 from advdl.plugin import Factory
+from advdl.rl.backbones import build_backbone, observation_input
 from advdl.rl.distributions import ActionModel
 from advdl.rl.normalise import Normalise
 
@@ -43,8 +44,8 @@ class PolicyNetwork(keras.Model):  # type: ignore[misc]
         super().__init__(name="policy_network")
         self.normalise = Normalise(_normalisable(observation_space)) if normalise else None
         seen = _unbounded(observation_space) if normalise else observation_space
-        self.actor = backbone(seen)
-        self.critic = None if shared or not critic else backbone(seen)
+        self.actor = build_backbone(backbone, seen)
+        self.critic = None if shared or not critic else build_backbone(backbone, seen)
         self.policy = keras.layers.Dense(actions.outputs, dtype="float32", name="policy")
         self.value = keras.layers.Dense(1, dtype="float32", name="value") if critic else None
         self.free = (
@@ -52,7 +53,7 @@ class PolicyNetwork(keras.Model):  # type: ignore[misc]
             if actions.free
             else None
         )
-        self(keras.Input(observation_space.shape, dtype=_dtype(observation_space)))
+        self(observation_input(observation_space))
         if orthogonal:
             self._orthogonalise()
 
@@ -94,7 +95,3 @@ def _normalisable(space: gymnasium.Space[Any]) -> tuple[int, ...]:
 
 def _unbounded(space: gymnasium.Space[Any]) -> spaces.Box:
     return spaces.Box(-np.inf, np.inf, space.shape, np.float32)
-
-
-def _dtype(space: gymnasium.Space[Any]) -> str:
-    return "float32" if space.dtype == np.float64 else str(np.dtype(space.dtype))

@@ -44,10 +44,11 @@ class RolloutPreparation:
         return {} if self._agent.reward_scale is None else {"discounted": self._sums}
 
     def _next_value(self, rollout: Mapping[str, Any]) -> tf.Tensor:
-        observation = rollout["next_observation"]
-        shape = tf.shape(rollout["reward"])
-        flat = tf.reshape(observation, (-1, *observation.shape[2:]))
-        return tf.reshape(self._agent.network(flat)[1], shape)
+        def flat(leaf: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(leaf, (-1, *leaf.shape[2:]))
+
+        values = self._agent.network(tf.nest.map_structure(flat, rollout["next_observation"]))[1]
+        return tf.reshape(values, tf.shape(rollout["reward"]))
 
     def _scaled(self, rollout: Mapping[str, Any]) -> tf.Tensor:
         reward, scale = rollout["reward"], self._agent.reward_scale

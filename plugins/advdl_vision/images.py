@@ -1,6 +1,6 @@
 """What every image backbone starts and ends with: the observation's pixels, and pooling to features."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import gymnasium
 import keras
@@ -8,8 +8,10 @@ import numpy as np
 from gymnasium import spaces
 
 from advdl.errors import UsageError
+from advdl.plugin import Factory, Part
 
 Pooling = Literal["average", "max", "flatten"]
+LayerPart = Annotated[Factory, Part("layer")] | None
 
 
 def image_input(space: gymnasium.Space[Any], backbone: str, *, smallest: int) -> tuple[Any, Any]:
@@ -31,11 +33,17 @@ def image_input(space: gymnasium.Space[Any], backbone: str, *, smallest: int) ->
     return inputs, Pixels(scale=1 / 255 if space.dtype == np.uint8 else 1.0, name="pixels")(inputs)
 
 
-def pool(x: Any, pooling: Pooling) -> Any:
+def pool(x: Any, pooling: Pooling, layer: Any = None) -> Any:
     """Turns a map ``[batch, height, width, channels]`` into features ``[batch, features]``.
 
     ``average`` and ``max`` take one number a channel, whatever the size; ``flatten`` keeps every position.
+
+    Args:
+        x: The map.
+        pooling: How.
+        layer: Builds a layer that the map goes through first.
     """
+    x = x if layer is None else layer(name="layer")(x)
     match pooling:
         case "average":
             return keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="pool")(x)

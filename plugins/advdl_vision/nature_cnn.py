@@ -6,7 +6,7 @@ import gymnasium
 import keras
 from annotated_types import Ge
 
-from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, dense_head, image_input, pool
 from advdl_vision.units import Activation, Norm, Unit
 
 
@@ -22,6 +22,7 @@ class NatureCNN(keras.Model):
         norm: What normalises after each convolution: none, layer, group or batch.
         activation: What follows each layer.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer; 0 for none.
 
     Raises:
@@ -35,6 +36,7 @@ class NatureCNN(keras.Model):
         norm: Norm = "none",
         activation: Activation = "relu",
         pooling: Pooling = "flatten",
+        layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 512,
     ) -> None:
         inputs, x = image_input(observation_space, "nature_cnn", smallest=36)
@@ -49,5 +51,5 @@ class NatureCNN(keras.Model):
                 name=f"conv_{index}",
             )
             x = unit(x)
-        x = dense_head(pool(x, pooling), units, activation)
+        x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="nature_cnn")

@@ -52,7 +52,7 @@ def test_info_as_text(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_check_passes_the_built_in_schedules(capsys: pytest.CaptureFixture[str]) -> None:
     results = json.loads(ask(capsys, "plugins", "check", "schedule:linear", "--json"))
-    assert results == [{"kind": "schedule", "name": "linear", "status": "kept", "reason": ""}]
+    assert results == [{"kind": "schedule", "name": "linear", "status": "kept", "reason": "", "page": ""}]
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)

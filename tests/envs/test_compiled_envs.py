@@ -10,7 +10,9 @@ from advdl.plugin import Component
 from advdl.testing.env import check_env
 from advdl_envs.plugin import COMPONENTS
 
+TWINS = [component for component in COMPONENTS if "twin" in component.details]
 every_env = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+every_twin = pytest.mark.parametrize("component", TWINS, ids=lambda component: component.name)
 
 
 @every_env
@@ -26,7 +28,7 @@ def test_details_state_the_spaces(component: Component) -> None:
         assert component.details[name] == f"{type(space).__name__}({', '.join(map(str, sizes))})"
 
 
-@every_env
+@every_twin
 def test_first_states_are_distributed_as_gymnasiums(component: Component) -> None:
     """Kolmogorov-Smirnov of 4,000 against 4,000 draws in each component: p = 0.001 is at 1.95 sqrt(2 / n)."""
     count = 4000
@@ -41,7 +43,7 @@ def test_first_states_are_distributed_as_gymnasiums(component: Component) -> Non
         assert np.abs(a).max() <= np.abs(b).max() * 1.01
 
 
-@every_env
+@every_twin
 def test_first_states_are_the_same_with_and_without_xla(component: Component) -> None:
     env = component.load()()
 

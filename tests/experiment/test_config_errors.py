@@ -124,10 +124,10 @@ def test_what_is_wrong_without_components_is_said_before_they_are_imported(resol
     called: list[str] = []
     for sets in (["seed"], ["sede=1"], ["agent=dqm"]):
         with pytest.raises(UsageError):
-            resolve(*sets, before_import=lambda: called.append("x"))
+            resolve(*sets, before_import=called.append)
     assert called == []
-    resolve(before_import=lambda: called.append("x"))
-    assert called == ["x"]
+    resolve(before_import=called.append)
+    assert called == ["tensorflow"]
 
 
 class TestRecipes:

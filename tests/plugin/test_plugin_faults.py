@@ -160,7 +160,7 @@ def test_all_faults_at_once(packages: Packages) -> None:
 
 def test_strict_mode_refuses_to_go_on(packages: Packages) -> None:
     packages.add("bad", "import no_such_module_anywhere")
-    done = advdl("plugins", "info", "dqn", path=packages.folder, ADVDL_STRICT_PLUGINS="1")
+    done = advdl("plugins", "info", "agent:dqn", path=packages.folder, ADVDL_STRICT_PLUGINS="1")
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.startswith("error: plugin 'bad' has a problem: ModuleNotFoundError")
     assert "\nhint: leave it out with --no-plugin bad" in done.stderr

@@ -170,14 +170,6 @@ def test_a_hook_without_its_marker_is_a_problem(packages: Packages) -> None:
     assert record.problems == ["its advdl_components is not called: it lacks @hookimpl"]
 
 
-def test_two_plugins_of_one_name_are_both_named(packages: Packages) -> None:
-    packages.add("one", "", plugin="same")
-    packages.add("two", "", plugin="same")
-    host = PluginHost([EntryPoint("same", "one", "advdl"), EntryPoint("same", "two", "advdl")])
-    assert [record.status for record in host.plugins] == ["ok", "failed"]
-    assert "another plugin is called 'same' too" in host.plugins[1].error
-
-
 COMMANDS = """
     @hookimpl
     def advdl_commands(app):

@@ -1,177 +1,130 @@
-"""DQN solves every probe env in the compiled engine, and no longer does once one thing in it is wrong."""
+"""DQN solves every probe env with every switch, and no longer does once one thing in it is wrong."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-import numpy as np
 import pytest
 import tensorflow as tf
-from gymnasium import spaces
-from probe_envs import GAMMA, PROBES, Constant, LastSeen, Probe, TimeLimit, TwoSteps
+from dqn_training import GAMMA, learn
 
-from advdl.plugin.host import PluginHost
-from advdl.rl import CompiledEngine, Spaces, UniformReplay
-from advdl.training import Trainer, Tuning
-from advdl.training.optimizers import build_optimizer
+from advdl.rl import replay_ring
+from advdl_dqn import agent, heads, targets
 
-STEPS, COPIES, START, CLOSE = 2_400, 16, 3, 0.05
-SIZES = {"batch_size": 32, "learning_starts": 128, "train_every": COPIES, "updates": 3}
-AGENT: dict[str, Any] = {
-    "name": "dqn",
-    "backbone": {"name": "mlp", "units": [16]},
-    "gamma": GAMMA,
-    "epsilon": {"name": "constant", "value": 1.0},
-    "buffer_size": 512,
-    "target_every": 10,
-    **SIZES,
+CLOSE, WRONG = 0.05, 0.2
+SWITCHES: dict[str, dict[str, Any]] = {
+    "none": {"double": False, "loss": "huber"},
+    "dueling, hidden layers": {"dueling": True, "head_units": [16]},
+    "n steps": {"n_step": 3},
+    "frames stored once": {"n_step": 2, "frame_stack": 1},
+    "prioritized": {"prioritized": True},
+    "noisy": {"noisy": True},
+    "c51": {"distributional": "c51"},
+    "qr": {"distributional": "qr", "atoms": 11},
 }
-RATE = {"name": "adam", "learning_rate": {"name": "linear", "start": 0.01, "end": 0.0, "over": 1.0}}
+
+
+@pytest.mark.parametrize("switches", SWITCHES.values(), ids=SWITCHES)
+def test_every_switch_solves_every_probe(switches: dict[str, Any]) -> None:
+    assert max(learn(**switches).values()) < CLOSE
+
+
+def test_rainbow_does_so_compiled_and_explores_by_noise_alone() -> None:
+    found = learn("rainbow", jit=True, steps=8_000, epsilon={"name": "constant", "value": 0.0})
+    assert max(found.values()) < 2 * CLOSE
+
 
 Transition = dict[str, tf.Tensor]
 
 
-def intact(env: Probe, transition: Transition) -> Transition:
-    return transition
+def ignores_the_end(step: Transition) -> Transition:
+    return {**step, "terminated": tf.zeros_like(step["terminated"])}
 
 
-def ignores_the_end(env: Probe, transition: Transition) -> Transition:
-    return {**transition, "terminated": tf.zeros_like(transition["terminated"])}
+def takes_a_cut_for_an_end(step: Transition) -> Transition:
+    return {**step, "terminated": step["terminated"] | step["truncated"]}
 
 
-def takes_a_cut_for_an_end(env: Probe, transition: Transition) -> Transition:
-    return {**transition, "terminated": transition["terminated"] | transition["truncated"]}
-
-
-def sees_the_next_episode(env: Probe, transition: Transition) -> Transition:
-    done = transition["terminated"] | transition["truncated"]
-    fresh = env.initial(tf.stack([transition["number"], 0]), batch_size=COPIES)
-    return {**transition, "next_observation": tf.where(done[:, None], fresh, transition["next_observation"])}
-
-
-FAULTS = (intact, ignores_the_end, takes_a_cut_for_an_end, sees_the_next_episode)
-
-
-class AnyProbe(Probe):
-    """All probes in one program, for XLA compiles for seconds: a variable says which one it is."""
-
-    def __init__(self, probes: Sequence[Probe]) -> None:
-        super().__init__(START)
-        self.which = tf.Variable(0)
-        self.max_episode_steps = tf.Variable(0)  # type: ignore[misc]
-        self._probes = probes
-        self.observation_space = spaces.Box(-3.0, 3.0, (1,), np.float32)
-
-    def become(self, probe: Probe) -> None:
-        self.which.assign(self._probes.index(probe))
-        self.max_episode_steps.assign(probe.max_episode_steps or 10**6)
-
-    def initial(self, rng: Any, params: Any = None, *, batch_size: int = 1) -> Any:
-        return self._ask(lambda probe: probe.initial(rng, params, batch_size=batch_size))
-
-    def transition(self, state: Any, action: Any, rng: Any, params: Any = None) -> Any:
-        return self._ask(lambda probe: probe.transition(state, action, rng, params))
-
-    def reward(self, state: Any, action: Any, next_state: Any, rng: Any, params: Any = None) -> Any:
-        return self._ask(lambda probe: probe.reward(state, action, next_state, rng, params))
-
-    def terminal(self, state: Any, rng: Any, params: Any = None) -> Any:
-        return self._ask(lambda probe: probe.terminal(state, rng, params))
-
-    def _ask(self, question: Callable[[Probe], tf.Tensor]) -> tf.Tensor:
-        return tf.switch_case(self.which.read_value(), [lambda p=probe: question(p) for probe in self._probes])
-
-
-class FaultyReplay(UniformReplay):
-    """Gets transitions as an engine with a fault would make them: a variable says which one."""
-
-    def __init__(self, env: Probe, where: Spaces) -> None:
-        super().__init__(where, num_envs=COPIES, capacity=512, **SIZES)
-        self._env = env
-        self.fault = tf.Variable(0)
-
-    def add(self, transition: Any) -> None:
-        numbered = {**transition, "number": tf.cast(self._added, tf.int32)}
-        names = self._fields.keys()
-
-        def after(fault: Any) -> Any:
-            mutated = fault(self._env, numbered)
-            return {name: mutated[name] for name in names}
-
-        super().add(tf.switch_case(self.fault.read_value(), [lambda f=f: after(f) for f in FAULTS]))
-
-
-class Training:
-    """DQN in an env, from its beginning as often as it is asked for."""
-
-    def __init__(self, env: Probe, *, jit: bool, source: Any = None, **options: Any) -> None:
-        host, where = PluginHost.from_environment(), Spaces(env.observation_space, env.action_space)
-        keras.utils.set_random_seed(0)
-        self._agent = host.build("agent", {**AGENT, **options}, where)
-        (objective,) = self._agent.objectives()
-        source = source or self._agent.source(num_envs=COPIES)
-        tuning = Tuning(*build_optimizer(host, RATE, objective.variables))
-        trainer = Trainer(self._agent, {"q": tuning}, total_updates=source.updates_in(STEPS), clip_norm=10.0)
-        self._engine = CompiledEngine(
-            env, self._agent, trainer, source, num_envs=COPIES, total_steps=STEPS, seed=0, jit=jit
-        )
-        self._engine.build()
-        self._beginning = {name: variable.numpy() for name, variable in self._engine.state().items()}
-
-    def error(self, probe: Probe) -> float:
-        """Trains, and returns by how much the worst Q-value is off."""
-        for name, variable in self._engine.state().items():
-            variable.assign(self._beginning[name])
-        while self._engine.env_steps < STEPS:
-            self._engine.advance(STEPS)
-        known = probe.values()
-        found = self._agent.online(np.array([*known], np.float32)[:, None])
-        return float(np.abs(found - np.array([*known.values()])).max())
-
-
-class Compiled:
-    """One compiled program for every probe and every fault."""
-
-    def __init__(self) -> None:
-        self._probes: dict[type[Probe], Probe] = {probe: probe(START) for probe in PROBES}
-        self._env = AnyProbe([*self._probes.values()])
-        self._source = FaultyReplay(self._env, Spaces(self._env.observation_space, self._env.action_space))
-        self._training = Training(self._env, jit=True, source=self._source)
-
-    def error(self, kind: type[Probe], fault: Any = intact) -> float:
-        self._env.become(self._probes[kind])
-        self._source.fault.assign(FAULTS.index(fault))
-        return self._training.error(self._probes[kind])
-
-
-@pytest.fixture(scope="module")
-def compiled() -> Compiled:
-    return Compiled()
-
-
-@pytest.mark.parametrize("probe", PROBES)
-def test_dqn_solves_the_probe(probe: type[Probe], compiled: Compiled) -> None:
-    assert compiled.error(probe) < CLOSE
+def sees_the_observation_again(step: Transition) -> Transition:
+    return {**step, "next_observation": step["observation"]}
 
 
 @pytest.mark.parametrize(
-    ("probe", "fault"),
+    ("fault", "probe", "n_step"),
     [
-        (Constant, ignores_the_end),
-        (TimeLimit, takes_a_cut_for_an_end),
-        (LastSeen, takes_a_cut_for_an_end),
-        (LastSeen, sees_the_next_episode),
+        (ignores_the_end, "constant", 3),
+        (takes_a_cut_for_an_end, "time limit", 1),
+        (takes_a_cut_for_an_end, "last seen", 3),
+        (sees_the_observation_again, "last seen", 3),
     ],
 )
-def test_the_probe_finds_the_fault(probe: type[Probe], fault: Any, compiled: Compiled) -> None:
-    assert compiled.error(probe, fault) > 3 * CLOSE
+def test_a_wrong_transition_is_found(fault: Any, probe: str, n_step: int) -> None:
+    assert learn(mutate=fault, n_step=n_step)[probe] > WRONG
 
 
-def test_with_its_own_replay_without_double_and_without_xla(compiled: Compiled) -> None:
-    env = LastSeen()
-    assert Training(env, jit=False, double=False).error(env) < CLOSE
+n_step_return = replay_ring.n_step_return
 
 
-def test_the_probe_finds_a_discount_that_is_missing() -> None:
-    env = TwoSteps()
-    assert Training(env, jit=False, gamma=1.0).error(env) > 3 * CLOSE
+def runs_over_the_end(reward: Any, last: Any, gamma: float) -> Any:
+    return n_step_return(reward, tf.zeros_like(last), gamma)
+
+
+def forgets_to_discount(reward: Any, last: Any, gamma: float) -> Any:
+    return n_step_return(reward, last, 1.0)[0], n_step_return(reward, last, gamma)[1]
+
+
+def counts_one_step(reward: Any, last: Any, gamma: float) -> Any:
+    return n_step_return(reward, last, gamma)[0], tf.ones_like(last[:, 0], tf.int64)
+
+
+def leaves_the_last_reward_out(reward: Any, last: Any, gamma: float) -> Any:
+    return n_step_return(tf.where(last, 0.0, reward), last, gamma)
+
+
+@pytest.mark.parametrize(
+    ("fault", "probe"),
+    [
+        (runs_over_the_end, "constant"),
+        (forgets_to_discount, "time limit"),
+        (counts_one_step, "time limit"),
+        (leaves_the_last_reward_out, "two steps"),
+    ],
+)
+def test_wrong_steps_are_found(fault: Any, probe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_ring, "n_step_return", fault)
+    assert learn(n_step=3)[probe] > WRONG
+
+
+def test_running_over_the_seam_of_the_ring_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert max(learn(n_step=3, buffer_size=64).values()) < WRONG
+    monkeypatch.setattr(replay_ring.Ring, "_newest", lambda ring, rows: tf.zeros_like(rows, tf.bool))
+    assert max(learn(n_step=3, buffer_size=64).values()) > WRONG
+
+
+def masks_nothing(batch: Any, gamma: float) -> tf.Tensor:
+    return targets.discounts({**batch, "terminated": tf.zeros_like(batch["terminated"])}, gamma)
+
+
+def masks_all(batch: Any, gamma: float) -> tf.Tensor:
+    return tf.zeros_like(batch["reward"])
+
+
+def forgets_the_steps(batch: Any, gamma: float) -> tf.Tensor:
+    return targets.discounts({name: value for name, value in batch.items() if name != "discount"}, gamma)
+
+
+@pytest.mark.parametrize(
+    ("fault", "probe", "n_step"),
+    [(masks_nothing, "constant", 1), (masks_all, "two steps", 1), (forgets_the_steps, "time limit", 3)],
+)
+def test_a_wrong_mask_is_found(fault: Any, probe: str, n_step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "discounts", fault)
+    assert learn(n_step=n_step)[probe] > WRONG
+
+
+def test_a_projection_that_does_not_move_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "project", lambda support, atoms, probabilities: probabilities)
+    assert learn(distributional="c51")["seen"] > WRONG
+
+
+def test_a_discount_that_is_missing_is_found() -> None:
+    assert GAMMA < 1
+    assert learn(gamma=1.0)["two steps"] > WRONG

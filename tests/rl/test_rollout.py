@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from advdl.rl.normalise import Normalise, RewardScale
-from advdl.rl.rollout import RolloutSource, permuted
+from advdl.rl.rollout import RolloutSource
+from advdl.training.randomness import permuted
 
 HORIZON, COPIES = 6, 4
 NUMBER = tf.TensorSpec((), tf.float32)

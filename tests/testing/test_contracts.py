@@ -1,6 +1,7 @@
 """Every clause of the conformance kit is broken once, and named."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -25,6 +26,7 @@ def breaks(check: Callable[..., None], factory: Callable[..., Any], clause: str)
         check(factory)
     assert caught.value.clause == clause, caught.value.message
     assert isinstance(caught.value, PluginError)
+    assert caught.value.hint == f"the contract: docs/plugins.md#{check.__name__.removeprefix('check_')}"
 
 
 def backbone(*layers: Callable[[], Any], named: bool = True) -> Callable[[Any], Any]:
@@ -155,6 +157,17 @@ class NoConfig(Scale):
         return {**super().get_config(), "unknown": 1}
 
 
+class Unnamed(Scale):
+    """Has a layer inside that is called otherwise every time."""
+
+    def build(self, shape: Any) -> None:
+        self.inner = keras.layers.Dense(shape[-1])
+        self.inner.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+
 def test_a_good_layer_passes() -> None:
     check_layer(Scale)
 
@@ -164,12 +177,14 @@ def test_a_good_layer_passes() -> None:
     [
         (lambda: 1 / 0, "it can be built from its options alone"),
         (lambda: "no layer", "it is a keras.layers.Layer"),
-        (lambda: keras.layers.Reshape((7, 11)), "it takes a vector, a sequence or an image"),
+        (lambda: Scale(factor=2.0), "it takes a name, by which a backbone finds its weights again"),
+        (partial(keras.layers.Reshape, (7, 11)), "it takes a vector, a sequence or an image"),
         (Infinite, "outputs are finite"),
         (Misshapen, "the shape that a functional model computes is that of the outputs"),
         (NoConfig, "get_config and from_config rebuild it"),
         (Forgetful, "the same weights give the same outputs"),
         (Noisy, "inference is deterministic"),
+        (Unnamed, "every layer has an explicit name, so that weights are found again by their paths"),
     ],
 )
 def test_a_layer_that_breaks_a_clause(factory: Callable[..., Any], clause: str) -> None:

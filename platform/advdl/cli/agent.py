@@ -43,6 +43,15 @@ def train(
     ] = None,
     agent: Annotated[str | None, typer.Option(help="The agent, such as dqn.", show_default=False)] = None,
     backbone: Annotated[str | None, typer.Option(help="What the agent sees through.", show_default=False)] = None,
+    envs: Annotated[
+        int | None, typer.Option(min=1, help="Copies of the env stepped together.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that step the copies, for slow envs.", show_default=False)
+    ] = None,
+    backbone_from: Annotated[
+        str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
     precision: Precision = None,
@@ -65,6 +74,9 @@ def train(
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
     given |= {"precision": precision, "devices": devices, "log.profile": profile}
+    if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
+        given["backbone_from"] = str(_open(backbone_from, runs_dir).path.resolve())
+    given |= {"env.num": envs, "env.workers": workers}
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
         show_settings(experiment, as_json=as_json)
@@ -94,13 +106,15 @@ def evaluate(
     """Evaluate a run's policy on Gymnasium's own env."""
     from advdl.cli.output import warn
     from advdl.experiment.agent_work import verdict
+    from advdl.experiment.metered import metered, run_metrics
     from advdl.experiment.policy import load_policy
     from advdl.rl.evaluation import evaluate as play
 
     folder = _open(run, runs_dir)
-    act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
-    options = folder.config()["env"]["options"]
-    found = verdict(play(act, facts.host_id, episodes=episodes, seed=seed, env_options=options))
+    host = plugin_host(context)
+    act, facts, step = load_policy(folder, host, checkpoint, warn)
+    played = play(act, facts.host_id, episodes=episodes, seed=seed, **_env_of(folder))
+    found = metered(verdict(played), run_metrics(folder.experiment(host), host, warn))
     data = {
         "run": folder.id,
         "env": facts.host_id,
@@ -136,10 +150,14 @@ def watch(
     act, facts, step = load_policy(folder, plugin_host(context), checkpoint, warn)
     if video is None and not has_display():
         video = folder.videos / f"step-{step:012d}-seed-{seed}.mp4"
-    options = folder.config()["env"]["options"]
-    watched = watch_policy(act, facts.host_id, episodes=episodes, seed=seed, video=video, env_options=options)
+    watched = watch_policy(act, facts.host_id, episodes=episodes, seed=seed, video=video, **_env_of(folder))
     data = {"run": folder.id, "checkpoint": step, "returns": list(watched.returns), "video": watched.video}
     emit(data, json=as_json, table=lambda: _watched_text(watched))
+
+
+def _env_of(folder: "RunFolder") -> dict[str, Any]:
+    env = folder.config()["env"]
+    return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
 
 
 def _open(run: str, runs_dir: Path | None) -> "RunFolder":

@@ -34,7 +34,7 @@ def root(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Leave a plugin out; may be repeated.",
+            help="Leave a plugin out, by its name or its distribution's; may be repeated.",
             callback=_leave_out,
             is_eager=True,
             show_default=False,

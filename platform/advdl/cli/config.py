@@ -43,7 +43,7 @@ def show(
     from advdl.cli.config_report import settings_table
     from advdl.experiment.config import dry_run_json, render_dry_run, resolve_experiment
     from advdl.rl.env_names import resolve_env_id
-    from advdl.training.backend import start_tensorflow
+    from advdl.training.backend import start_backend
 
     host = plugin_host(context)
     experiment = resolve_experiment(
@@ -54,7 +54,7 @@ def show(
         environ=os.environ,
         folder=Path.cwd(),
         canonical_env=lambda name: resolve_env_id(name, host),
-        before_import=start_tensorflow,
+        before_import=start_backend,
     )
     emit(dry_run_json(experiment), json=as_json, table=lambda: settings_table(render_dry_run(experiment)))
 
@@ -69,12 +69,13 @@ def keys(
             show_default=False,
         ),
     ] = None,
+    family: Annotated[str, typer.Option(help="The kind of run: agent, learner, sampler, meta or own_loop.")] = "agent",
     as_json: Json = False,
 ) -> None:
     """List every key that can be set: type, default, what is allowed, what it means."""
     from advdl.cli.config_report import keys_data, keys_text
 
-    data = keys_data(lambda: plugin_host(context), name)
+    data = keys_data(lambda: plugin_host(context), name, family)
     emit(data, json=as_json, table=lambda: keys_text(data))
 
 

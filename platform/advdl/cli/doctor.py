@@ -123,7 +123,7 @@ def _writable(folder: Path) -> str:
 def _plugin_findings(host: PluginHost) -> Iterator[Finding]:
     for record in host.plugins:
         name = f"plugin {record.name}"
-        if record.status == "failed":
+        if record.broken:
             yield Finding(name, False, record.error)
         elif record.status == "ok":
             yield Finding(name, not record.problems, "; ".join(record.problems) or "loaded")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from advdl.cli.output import table
-from advdl.cli.plugin_report import find, start_quietly
+from advdl.cli.plugin_report import LIGHT_KINDS, find, start_quietly
 from advdl.errors import AdvdlError, PluginError
 from advdl.plugin.component import KINDS, Component
 from advdl.plugin.extras import install_line, missing_modules
@@ -21,7 +21,8 @@ def check_components(host: PluginHost, name: str) -> list[dict[str, Any]]:
     """Checks what a name stands for, each component by itself.
 
     Returns:
-        A dict a component: ``kind``, ``name``, ``status`` (``kept``, ``broken`` or ``skipped``) and ``reason``.
+        A dict a component: ``kind``, ``name``, ``status`` (``kept``, ``broken`` or ``skipped``), ``reason``, and
+        ``page``, where a broken contract is explained.
 
     Raises:
         UsageError: There is no such plugin or component.
@@ -39,13 +40,13 @@ def check_components(host: PluginHost, name: str) -> list[dict[str, Any]]:
 
 def check_table(results: Sequence[Mapping[str, Any]]) -> str:
     """Lays out the results."""
-    rows = [[result["kind"], result["name"], result["status"], result["reason"]] for result in results]
+    rows = [[result["kind"], result["name"], result["status"], _remark(result)] for result in results]
     styles = [_STYLES[result["status"]] for result in results]
     return table(["kind", "component", "contract", "reason"], rows, styles=styles)
 
 
 def _result(host: PluginHost, component: Component) -> dict[str, Any]:
-    status, why = "kept", ""
+    status, why, page = "kept", "", ""
     if missing_modules(component):
         status, why = "skipped", install_line(component)
     else:
@@ -54,23 +55,29 @@ def _result(host: PluginHost, component: Component) -> dict[str, Any]:
             _silence(component)
             _check_of(component)(_subject(host, component))
         except AdvdlError as error:
-            status, why = "broken", error.message
+            status, why, page = "broken", error.message, getattr(error, "page", "")
         except Exception as error:
             status, why = "broken", f"the check itself failed: {reason(error)}"
-    return {"kind": component.kind, "name": component.name, "status": status, "reason": why}
+    return {"kind": component.kind, "name": component.name, "status": status, "reason": why, "page": page}
+
+
+def _remark(result: Mapping[str, Any]) -> str:
+    return f"{result['reason']}\nthe contract: {result['page']}" if result["page"] else str(result["reason"])
 
 
 def _silence(component: Component) -> None:
     """Keeps TensorFlow's chatter from the report: a check traces the same code often, on purpose."""
     start_quietly(component)
-    if component.kind != "tracker":
+    if component.kind not in LIGHT_KINDS and component.details.get("backend", "tensorflow") == "tensorflow":
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
 
 
 def _check_of(component: Component) -> Callable[[Any], None]:
-    module, _, name = KINDS[component.kind].check.partition(":")
+    own_loop = component.kind == "agent" and component.details.get("loop") == "own"
+    target = "advdl.testing:check_own_loop_agent" if own_loop else KINDS[component.kind].check
+    module, _, name = target.partition(":")
     check: Callable[[Any], None] = getattr(importlib.import_module(module), name)
     return check
 

@@ -1,4 +1,4 @@
-"""What ``advdl plugins list`` and ``advdl plugins info`` tell."""
+"""What ``advdl plugins list`` and ``advdl plugins info`` tell of plugins that are loaded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,10 @@ from advdl.plugin.extras import install_line, missing_modules
 from advdl.plugin.host import PluginHost
 from advdl.plugin.loading import PluginRecord
 
-_STYLES = {"failed": "red", "disabled": "dim"}
+LIGHT_KINDS = ("metric", "tracker")
+"""Kinds whose components need no TensorFlow."""
+
+_STYLES = {"failed": "red", "incompatible": "red", "disabled": "dim"}
 
 
 def list_data(host: PluginHost, kind: str | None) -> dict[str, Any]:
@@ -33,11 +36,11 @@ def list_table(data: Mapping[str, Any], kind: str | None) -> str:
 
 
 def start_quietly(component: Component) -> None:
-    """Starts TensorFlow without its chatter, for a component whose code imports it anyway."""
-    if component.kind != "tracker":
-        from advdl.training.backend import start_tensorflow
+    """Starts what a component computes with, TensorFlow without its chatter, before its code is imported."""
+    if component.kind not in LIGHT_KINDS:
+        from advdl.training.backend import start_backend
 
-        start_tensorflow()
+        start_backend(component.details.get("backend", "tensorflow"))
 
 
 def find(host: PluginHost, name: str) -> tuple[list[PluginRecord], list[tuple[PluginRecord, Component]]]:
@@ -79,6 +82,7 @@ def _plugin(record: PluginRecord, kind: str | None) -> dict[str, Any]:
         "distribution": record.distribution,
         "version": record.version,
         "entry_point": record.target,
+        "contract": record.contract,
         "error": record.error,
         "problems": record.problems,
         "commands": record.commands,

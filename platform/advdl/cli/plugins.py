@@ -34,12 +34,21 @@ def list_plugins(
 @app.command()
 def info(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A plugin, a component, or kind:component.")],
+    name: Annotated[str, typer.Argument(help="A plugin, a distribution, a component, or kind:component.")],
     as_json: Json = False,
 ) -> None:
-    """Describe a plugin or a component; the options are read from its class, which is imported for that."""
+    """Describe a plugin or a component.
+
+    What a plugin adds (version, files, entry points) is read from its metadata, and none of its code runs. The options
+    of a component are read from its class, which is imported for that.
+    """
+    from advdl.cli.plugin_facts import facts_data, facts_text
     from advdl.cli.plugin_report import info_data, info_text
 
+    facts = facts_data(name, no_plugin=state_of(context).no_plugin)
+    if facts is not None:
+        emit(facts, json=as_json, table=lambda: facts_text(facts))
+        return
     data = info_data(plugin_host(context), name)
     emit(data, json=as_json, table=lambda: info_text(data))
 
@@ -47,13 +56,14 @@ def info(
 @app.command()
 def check(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A plugin, a component, or kind:component.")],
+    names: Annotated[list[str], typer.Argument(help="Plugins, components, or kind:component.")],
     as_json: Json = False,
 ) -> int:
     """Check components against the contracts of their kinds; exits 4 when one is broken."""
     from advdl.cli.plugin_check import check_components, check_table
 
-    results = check_components(plugin_host(context), name)
+    host = plugin_host(context)
+    results = [result for name in names for result in check_components(host, name)]
     emit(results, json=as_json, table=lambda: check_table(results))
     broken = any(result["status"] == "broken" for result in results)
     return int(ExitCode.PLUGIN if broken else ExitCode.DONE)

@@ -22,15 +22,17 @@ class State:
     _host: "PluginHost | None" = field(default=None, repr=False)
 
     def host(self) -> "PluginHost":
-        """Loads the plugins, once, and warns of those that failed."""
+        """Loads the plugins, once, and warns of those that are not loaded or use what will go."""
         from advdl.cli.output import warn
         from advdl.plugin.host import PluginHost
 
         if self._host is None:
             self._host = PluginHost.from_environment(no_plugin=self.no_plugin)
             for record in self._host.plugins:
-                if record.status == "failed":
+                if record.broken:
                     warn(f"plugin {record.name!r} is left out: {record.error}")
+                for sentence in record.deprecated:
+                    warn(f"plugin {record.name!r}: {sentence}")
         return self._host
 
 

@@ -52,7 +52,7 @@ def resolve(
 ) -> "Experiment":
     """Resolves an experiment from a command's options; an option that was not given is None."""
     from advdl.experiment.config import resolve_experiment
-    from advdl.training.backend import start_tensorflow
+    from advdl.training.backend import start_backend
 
     return resolve_experiment(
         host,
@@ -63,7 +63,7 @@ def resolve(
         folder=Path.cwd(),
         family=family,
         canonical_env=canonical_env,
-        before_import=start_tensorflow,
+        before_import=start_backend,
     )
 
 

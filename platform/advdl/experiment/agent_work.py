@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from advdl.experiment.build import Training, build_training
 from advdl.experiment.config import Experiment
-from advdl.experiment.schema import Env, Evaluation, General, Trainer
+from advdl.experiment.learnt import learnt_state
+from advdl.experiment.schema import Env, Evaluation, General
 from advdl.experiment.work import Verdict
 
 if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.rl.agent import Agent
     from advdl.rl.evaluation import Evaluation as Episodes
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.metrics import RunningMeans
@@ -38,9 +40,14 @@ class AgentWork:
         self._act = HostPolicy(training.agent, Spaces(facts.observation, facts.action))
         self._seed = experiment.section(General).seed
         self._episodes = experiment.section(Evaluation).episodes
-        self._options = experiment.section(Env).options
+        self._env = experiment.section(Env)
         self.target = facts.reward_threshold
         self.metrics: RunningMeans = training.engine.metrics
+
+    @property
+    def agent(self) -> "Agent":
+        """What is trained."""
+        return self._training.agent
 
     @property
     def step(self) -> int:
@@ -66,7 +73,7 @@ class AgentWork:
 
     def learnt(self) -> "State":
         """Returns the agent's variables, and their averages where there are any."""
-        return {f"trainer/{name}": variable for name, variable in self._training.trainer.learnt().items()}
+        return learnt_state(self._training.trainer)
 
     def weights(self) -> "Mapping[str, np.ndarray]":
         """Returns the agent's trainable variables."""
@@ -92,7 +99,8 @@ class AgentWork:
                     self._training.facts.host_id,
                     episodes=self._episodes,
                     seed=seed,
-                    env_options=self._options,
+                    env_options=self._env.options,
+                    env_wrappers=self._env.wrappers,
                 )
             )
 
@@ -102,12 +110,11 @@ def build(experiment: Experiment, host: "PluginHost") -> AgentWork:
     return AgentWork(experiment, build_training(experiment, host))
 
 
-def agent_state(agent: Any, experiment: Experiment) -> "State":
-    """Returns an agent's variables by the names that a run's checkpoint gives to what is used of it."""
-    from advdl.training.averages import used_variables
+def agent_state(agent: Any) -> "State":
+    """Returns an agent's variables by the names that a run's checkpoint gives them."""
+    from advdl.training.trainer import learner_variables
 
-    averaged = experiment.section(Trainer).ema > 0
-    return {f"trainer/{name}": variable for name, variable in used_variables(agent, averaged=averaged).items()}
+    return {f"trainer/{name}": variable for name, variable in learner_variables(agent).items()}
 
 
 def evaluation_seed(seed: int, purpose: str, step: int) -> int:
@@ -118,7 +125,8 @@ def evaluation_seed(seed: int, purpose: str, step: int) -> int:
 def verdict(episodes: "Episodes") -> Verdict:
     """Says what episodes are worth: the mean return is the score."""
     figures = episodes.figures()
-    return Verdict(figures, figures["return/mean"], describe(figures), {"returns": episodes.returns.tolist()})
+    details = {"returns": episodes.returns.tolist()}
+    return Verdict(figures, figures["return/mean"], describe(figures), details, samples=episodes.samples())
 
 
 def describe(figures: Mapping[str, float]) -> str:

@@ -1,23 +1,26 @@
 """The composition root: from a resolved experiment to the parts that train."""
 
+import contextlib
+import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
 from advdl.experiment.config import Experiment
-from advdl.experiment.schema import Env, General
+from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.rl.env_names import EnvFacts, compiled_twin, env_facts
-from advdl.rl.evaluation import make_env
 
 if TYPE_CHECKING:
+    from advdl.plugin.component import Component
     from advdl.plugin.host import PluginHost
     from advdl.rl.agent import Agent
-    from advdl.rl.compiled import CompiledEngine
+    from advdl.rl.engine import Engine
     from advdl.rl.functional import CompiledEnv
     from advdl.rl.policy import HostPolicy
-    from advdl.training.devices import Devices
+    from advdl.rl.source import Source
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
 
@@ -36,7 +39,7 @@ class Training:
     facts: EnvFacts
     agent: "Agent"
     trainer: "Trainer"
-    engine: "CompiledEngine"
+    engine: "Engine"
 
 
 def build_training(experiment: Experiment, host: "PluginHost") -> Training:
@@ -44,30 +47,16 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
 
     Raises:
         UsageError: The parts do not fit each other.
+        RunError: The env cannot be made.
     """
-    from advdl.rl.compiled import CompiledEngine
-    from advdl.training.devices import claim_devices
-
     general, env = experiment.section(General), experiment.section(Env)
-    section = experiment.section(TrainerSection)
-    devices = claim_devices(general.devices, os.environ)
-    compiled = _compiled_env(experiment, host)
-    facts = env_facts(env.id, host)
-    make_env(facts.host_id, env.options).close()  # options that the evaluation's env refuses are refused now
+    component = _compiled_component(experiment, host)
+    compiled = host.build("env", {"name": component.name, **env.options}) if component else None
+    facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
     agent = _agent(experiment, host, facts)
     source = agent.source(num_envs=env.num)
-    trainer = _trainer(experiment, host, agent, source.updates_in(general.steps), devices)
-    engine = CompiledEngine(
-        compiled,
-        agent,
-        trainer,
-        source,
-        num_envs=env.num,
-        total_steps=general.steps,
-        seed=general.seed,
-        jit=section.jit != "off",
-        chunk_seconds=section.chunk_seconds,
-    )
+    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps))
+    engine = (_compiled_engine if compiled else _host_engine)(experiment, compiled or facts, agent, trainer, source)
     return Training(facts, agent, trainer, engine)
 
 
@@ -76,50 +65,109 @@ def build_policy(experiment: Experiment, host: "PluginHost") -> "tuple[Agent, Ho
     from advdl.rl.policy import HostPolicy
     from advdl.rl.spaces import Spaces
 
-    facts = env_facts(experiment.section(Env).id, host)
+    env = experiment.section(Env)
+    facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
     agent = _agent(experiment, host, facts)
     return agent, HostPolicy(agent, Spaces(facts.observation, facts.action)), facts
 
 
-def _compiled_env(experiment: Experiment, host: "PluginHost") -> "CompiledEnv":
+def _compiled_component(experiment: Experiment, host: "PluginHost") -> "Component | None":
+    """Returns the compiled env that is trained in; None for the host engine."""
     env, engine = experiment.section(Env), experiment.section(General).engine
     twin = compiled_twin(env.id, host)
-    if engine == "host" or twin is None:
-        what = "engine 'host' is asked for" if engine == "host" else f"env {env.id!r} has no compiled twin"
+    asked_for_host = [name for name in ("wrappers", "workers") if getattr(env, name)]
+    if engine == "host" or (engine == "auto" and (twin is None or asked_for_host)):
+        return None
+    if twin is None:
         raise UsageError(
-            f"{what}, and this version trains in compiled envs only",
-            hint="envs that it trains in: advdl env list --compiled",
+            f"engine 'compiled' is asked for, and env {env.id!r} has no compiled twin",
+            hint="engine=auto takes the host engine; envs that have one: advdl env list --compiled",
         )
-    compiled: CompiledEnv = host.build("env", {"name": twin.name, **env.options})
-    return compiled
+    if asked_for_host:
+        raise UsageError(
+            f"engine 'compiled' knows no env.{asked_for_host[0]}", hint="engine=auto takes the host engine then"
+        )
+    return twin
+
+
+def _compiled_engine(
+    experiment: Experiment, env: "CompiledEnv", agent: "Agent", trainer: "Trainer", source: "Source"
+) -> "Engine":
+    from advdl.rl.compiled import CompiledEngine
+
+    num_envs = experiment.section(Env).num
+    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment))
+
+
+def _host_engine(
+    experiment: Experiment, facts: EnvFacts, agent: "Agent", trainer: "Trainer", source: "Source"
+) -> "Engine":
+    from advdl.rl.env_copies import Care
+    from advdl.rl.env_factory import EnvFactory
+    from advdl.rl.host_engine import HostEngine
+    from advdl.rl.host_vector import HostVectorEnv
+
+    env, say = experiment.section(Env), logging.getLogger("advdl").warning
+    copies = HostVectorEnv(
+        EnvFactory.of(facts.host_id, env.options, env.wrappers),
+        env.num,
+        seed=experiment.section(General).seed,
+        workers=env.workers,
+        care=Care(env.on_fault, env.bounds, env.timeout),
+        say=say,
+    )
+    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment))
+
+
+def _pace(experiment: Experiment) -> dict[str, Any]:
+    general, section = experiment.section(General), experiment.section(TrainerSection)
+    return {
+        "total_steps": general.steps,
+        "seed": general.seed,
+        "jit": section.jit != "off",
+        "chunk_seconds": section.chunk_seconds,
+    }
 
 
 def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
+    from advdl.rl.spaces import Spaces
+
+    with building(experiment):
+        agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
+    return agent
+
+
+@contextlib.contextmanager
+def building(experiment: Experiment) -> Iterator[None]:
+    """Surrounds the making of a learner: its seed and its precision; the first variables are made here."""
     import keras
 
-    from advdl.rl.spaces import Spaces
     from advdl.training.precision import built_with, precision_of
 
     general = experiment.section(General)
     keras.utils.set_random_seed(general.seed)  # initial weights are the only draws that use it
     with built_with(precision_of(general.precision)):
-        agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
-    return agent
+        yield
 
 
-def _trainer(
-    experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int, devices: "Devices | None"
-) -> "Trainer":
+def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
+    """Builds the trainer of a learner, with an optimizer for each of its objectives.
+
+    Raises:
+        UsageError: ``[optimizers.NAME]`` fits no objective.
+    """
+    from advdl.training.devices import claim_devices
     from advdl.training.precision import precision_of
     from advdl.training.replicas import Replicas
     from advdl.training.trainer import Trainer
 
     section = experiment.section(TrainerSection)
-    precision = precision_of(experiment.section(General).precision)
+    general = experiment.section(General)
+    precision, devices = precision_of(general.precision), claim_devices(general.devices, os.environ)
     accumulate, jit = section.accumulate, section.jit != "off"
     return Trainer(
         learner,
-        _tunings(experiment.data, host, learner, scales_loss=precision.scales_loss),
+        _tunings(experiment, host, learner, scales_loss=precision.scales_loss),
         total_updates=total_updates,
         clip_norm=section.clip_norm,
         accumulate=accumulate,
@@ -130,17 +178,20 @@ def _trainer(
     )
 
 
-def _tunings(data: Any, host: "PluginHost", learner: "Learner", *, scales_loss: bool) -> "dict[str, Tuning]":
+def _tunings(
+    experiment: Experiment, host: "PluginHost", learner: "Learner", *, scales_loss: bool
+) -> "dict[str, Tuning]":
     """Gives each objective its own optimizer: ``[optimizers.NAME]``, or else ``[optimizer]``."""
     from advdl.training.optimizers import build_optimizer
     from advdl.training.trainer import Tuning
 
     objectives = {objective.name: objective for objective in learner.objectives()}
+    data = experiment.data
     own = data.get("optimizers", {})
     for name in own:
         if name not in objectives:
             raise UsageError(
-                f"[optimizers.{name}] fits no objective of {data['agent']['name']!r}",
+                f"[optimizers.{name}] fits no objective of {data[FAMILIES[experiment.family].main]['name']!r}",
                 hint=f"its objectives: {', '.join(objectives)}",
             )
     built = {

@@ -20,15 +20,16 @@ from advdl.experiment.layers import (
     tree_of,
 )
 from advdl.experiment.recipes import load_recipe
-from advdl.experiment.schema import FAMILIES, TRACKERS, Env, Family, General, Section
+from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKERS, Env, Family, General, Section
 from advdl.experiment.toml import format_path, parse_path, parse_toml, read_toml, write_toml
 from advdl.experiment.validation import blame, component_name, defaults, fill_overrides, prepare, validated
+from advdl.plugin.component import Component
+from advdl.plugin.lists import PROJECT_FILE
+from advdl.plugin.lists import SECTION as PLUGIN_LISTS
+from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
-
-PROJECT_FILE = "advdl.toml"
-"""The configuration file that is read when it lies in the working folder."""
 
 S = TypeVar("S", bound=Section)
 
@@ -75,8 +76,12 @@ class Experiment:
     @property
     def trackers(self) -> dict[str, dict[str, Any]]:
         """The trackers that are on, each the way ``PluginHost.build`` takes it: ``{"name": ..., ...}``."""
-        tables = self.data[TRACKERS]
-        return {name: {"name": name, **options} for name, options in tables.items() if options is not False}
+        return self._on(TRACKERS)
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """The metrics that are on, likewise."""
+        return self._on(METRICS)
 
     def with_steps(self, steps: int) -> "Experiment":
         """Returns the experiment with another budget, for a run that goes on.
@@ -87,6 +92,10 @@ class Experiment:
         if steps < 1:
             raise UsageError(f"steps cannot be {steps}: it must be a whole number >= 1 (from --steps)")
         return replace(self, data={**self.data, "steps": steps}, origins={**self.origins, "steps": "command line"})
+
+    def _on(self, section: str) -> dict[str, dict[str, Any]]:
+        tables = self.data[section]
+        return {name: {"name": name, **options} for name, options in tables.items() if options is not False}
 
     def diff(self, other: "Experiment") -> list[tuple[str, Any, Any]]:
         """Lists the settings that differ: dotted key, value here, value there; None where there is none."""
@@ -109,7 +118,7 @@ def resolve_experiment(
     folder: Path,
     family: str = "agent",
     canonical_env: Callable[[str], str] | None = None,
-    before_import: Callable[[], None] | None = None,
+    before_import: Callable[[str], None] | None = None,
 ) -> Experiment:
     """Merges the layers and validates the result.
 
@@ -128,7 +137,7 @@ def resolve_experiment(
         canonical_env: Turns what a user wrote into an env's id (``CartPole`` into ``CartPole-v1``), or raises
             UsageError.
         before_import: Called once, before the first component's code is imported and after what is wrong
-            without it has been found: starts TensorFlow in the way that a run needs.
+            without it has been found, with the backend that the run needs: starts TensorFlow, or torch.
 
     Raises:
         UsageError: Something is not a setting, or cannot have the value that it was given.
@@ -141,12 +150,14 @@ def resolve_experiment(
         environment_layer(environ, kind.keys, kind.shorthands),
         command_line_layer(command_line, sets, kind.shorthands),
     ]
+    kind = _family_of(host, _merge([prepare(layer, kind) for layer in written], kind), kind)
+    _refuse_foreign(written[-1], kind)
     layers = [prepare(layer, kind) for layer in written]
     user = _merge(layers, kind)
     subject = _subject(user, kind, canonical_env)
     layers.insert(0, prepare(_recipe_layer(host, user, str(subject.value), kind), kind))
     if before_import is not None:
-        before_import()
+        before_import(backend_of(host, user, kind))
     tree = _merge([defaults(host, _merge(layers, kind), kind), *layers], kind)
     if kind.subject in kind.sections:
         tree[kind.subject] = {**tree.get(kind.subject, {}), "id": subject}
@@ -166,6 +177,7 @@ def read_experiment(host: "PluginHost", path: Path, *, family: str = "agent") ->
     except (OSError, ValueError) as error:
         raise CorruptError(f"{path} cannot be read: {error}", hint="advdl runs list") from error
     _require_components(host, tree, kind)
+    start_backend(backend_of(host, tree, kind))
     try:
         return _experiment(host, prepare(tree, kind), kind)
     except UsageError as error:
@@ -193,7 +205,11 @@ def dry_run_json(experiment: Experiment) -> dict[str, Any]:
 
 def _project_layer(folder: Path) -> Tree:
     path = folder / PROJECT_FILE
-    return tree_of(read_toml(path, called=PROJECT_FILE), Source(PROJECT_FILE)) if path.exists() else {}
+    if not path.exists():
+        return {}
+    settings = read_toml(path, called=PROJECT_FILE)
+    settings.pop(PLUGIN_LISTS, None)  # no setting of an experiment: which plugins may be loaded
+    return tree_of(settings, Source(PROJECT_FILE))
 
 
 def _config_layer(path: Path | None) -> Tree:
@@ -203,13 +219,37 @@ def _config_layer(path: Path | None) -> Tree:
     return tree_of(read_toml(path, called=called), Source(called))
 
 
-def _recipe_layer(host: "PluginHost", tree: Tree, subject: str, family: Family) -> Tree:
+def backend_of(host: "PluginHost", tree: Tree, family: Family) -> str:
+    """Returns the backend of Keras that the component which is trained runs on."""
+    return _trained(host, tree, family).details.get("backend", "tensorflow")
+
+
+def _trained(host: "PluginHost", tree: Tree, family: Family) -> Component:
     slot = family.slots[family.main]
     try:
-        component = host.get(slot.kind, component_name(tree, family.main, slot.default))
+        return host.get(slot.kind, component_name(tree, family.main, slot.default))
     except UsageError as error:
         raise blame(error, tree) from error
-    return load_recipe(component, subject)
+
+
+def _family_of(host: "PluginHost", tree: Tree, family: Family) -> Family:
+    """Returns the family of what is trained: an agent with its own learning loop has no trainer of ours."""
+    own = family.name == "agent" and _trained(host, tree, family).details.get("loop") == "own"
+    return FAMILIES["own_loop"] if own else family
+
+
+def _refuse_foreign(command_line: Tree, family: Family) -> None:
+    """Refuses a setting on the command line that means nothing to an agent with its own learning loop."""
+    foreign = [key for key in FAMILIES["agent"].keys if key in command_line and key not in family.keys]
+    if family.name == "own_loop" and foreign:
+        raise UsageError(
+            f"an agent with its own learning loop has no section {foreign[0]!r} (from command line)",
+            hint="its own options are agent.NAME: advdl plugins info AGENT",
+        )
+
+
+def _recipe_layer(host: "PluginHost", tree: Tree, subject: str, family: Family) -> Tree:
+    return load_recipe(_trained(host, tree, family), subject)
 
 
 def _subject(tree: Tree, family: Family, canonical_env: Callable[[str], str] | None) -> Leaf:
@@ -240,14 +280,15 @@ def _require_components(host: "PluginHost", tree: Tree, family: Family) -> None:
     """A run whose plugin is missing is not damaged: says which component is not there."""
     for key, slot in family.slots.items():
         host.get(slot.kind, component_name(tree, key, slot.default))
-    for name in _active_trackers(tree):
-        host.get("tracker", name)
+    for section, kind in COMPONENT_TABLES.items():
+        for name in _active(tree, section):
+            host.get(kind, name)
 
 
-def _active_trackers(tree: Tree) -> Iterator[str]:
-    trackers = tree.get(TRACKERS, {})
-    if isinstance(trackers, dict):
-        yield from (name for name, value in trackers.items() if isinstance(value, dict))
+def _active(tree: Tree, section: str) -> Iterator[str]:
+    table = tree.get(section, {})
+    if isinstance(table, dict):
+        yield from (name for name, value in table.items() if isinstance(value, dict))
 
 
 def _no_such_key(path: str, known: Mapping[str, Any]) -> UsageError:

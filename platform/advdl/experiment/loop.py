@@ -115,8 +115,7 @@ class Loop:
     def _evaluate(self, step: int) -> None:
         following = _after(step, self._evaluate_every)
         self.plan.next_evaluation = following if step >= self._total else min(following, self._total)
-        verdict = self._work.judge("during")
-        self._reports.evaluated(step, verdict, kind="during")
+        verdict = self._reports.evaluated(step, self._work.judge("during"), kind="during")
         self._console.message(f"step {step:,}: {verdict.text}")
         self.plan.solved = self._target is not None and verdict.score >= self._target
         if self.plan.best_score is None or verdict.score > self.plan.best_score:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from advdl.errors import UsageError
-from advdl.experiment.agent_work import agent_state
 from advdl.experiment.build import build_policy
+from advdl.experiment.learnt import used_state
 from advdl.experiment.run_folder import RunFolder
-from advdl.training.backend import start_tensorflow
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -34,17 +33,34 @@ def load_policy(
         UsageError: The run has no agent, or there is no such checkpoint.
         CorruptError: It is damaged, and so is every other.
     """
-    if folder.record().family != "agent":
-        raise UsageError(f"run {folder.id} has no agent: it trained a {folder.record().family}", hint="advdl runs list")
-    start_tensorflow()
     from advdl.training.checkpoint import CheckpointStore
 
+    family = folder.record().family
+    if family == "own_loop":
+        return _load_own_loop(folder, host, checkpoint, warn)
+    if family != "agent":
+        raise UsageError(f"run {folder.id} has no agent: it trained a {family}", hint="advdl runs list")
     store = CheckpointStore(folder.checkpoints)
     experiment = folder.experiment(host)
     agent, act, facts = build_policy(experiment, host)
     step = chosen_step(store, checkpoint)
-    restored = store.restore(agent_state(agent, experiment), step, partial=True, warn=warn)
+    restored = store.restore(used_state(agent, experiment), step, partial=True, warn=warn)
     return act, facts, restored.step
+
+
+def _load_own_loop(
+    folder: RunFolder, host: "PluginHost", checkpoint: str, warn: Callable[[str], None]
+) -> "tuple[Act, EnvFacts, int]":
+    from advdl.experiment.own_loop_work import build_agent
+    from advdl.rl.own_loop import POLICY
+    from advdl.training.checkpoint import CheckpointStore
+
+    store = CheckpointStore(folder.checkpoints)
+    step = chosen_step(store, checkpoint)
+    loaded = store.load(step, prefix=POLICY, warn=warn)
+    agent, facts = build_agent(folder.experiment(host), host)
+    agent.restore_policy(loaded.arrays)
+    return agent.act, facts, loaded.step
 
 
 def chosen_step(store: "CheckpointStore", checkpoint: str) -> int | None:

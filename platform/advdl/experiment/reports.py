@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from advdl.experiment.metered import metered
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.work import Verdict, Work
 from advdl.plugin.run_hooks import RunDispatcher
+from advdl.plugin.run_metrics import RunMetrics
 from advdl.plugin.tracker import RunInfo
 
 
@@ -16,10 +18,12 @@ class Reports:
         hooks: The trackers.
         run: What the trackers may know.
         work: What is trained.
+        metrics: What is asked for further figures of an evaluation.
     """
 
-    def __init__(self, folder: RunFolder, hooks: RunDispatcher, run: RunInfo, work: Work) -> None:
+    def __init__(self, folder: RunFolder, hooks: RunDispatcher, run: RunInfo, work: Work, metrics: RunMetrics) -> None:
         self.folder = folder
+        self._run_metrics = metrics
         self._hooks, self._run, self._work = hooks, run, work
         self._speed = f"time/{work.unit.replace(' ', '_')}_per_second"
         self._steps, self._seconds = 0, 0.0
@@ -45,13 +49,22 @@ class Reports:
         if self._hooks.wants_histograms:
             self._hooks.histograms(self._run, step, self._work.weights())
 
-    def evaluated(self, step: int, verdict: Verdict, *, kind: str) -> None:
-        """Writes an evaluation: ``kind`` is ``"during"`` or ``"final"``."""
-        self.folder.append_evaluation(step, {"kind": kind, **verdict.figures, **verdict.details})
+    def evaluated(self, step: int, verdict: Verdict, *, kind: str) -> Verdict:
+        """Writes an evaluation, the run's metrics among it: ``kind`` is ``"during"`` or ``"final"``.
+
+        Returns:
+            The verdict with the metrics' figures.
+        """
+        verdict = metered(verdict, self._run_metrics)
+        self.folder.append_evaluation(
+            step,
+            {"kind": kind, **verdict.figures, **verdict.details, "score": verdict.score, "text": verdict.text},
+        )
         if kind == "during":
             self._hooks.evaluated(self._run, step, verdict.figures)
         if verdict.images:
             self._hooks.images(self._run, step, verdict.images)
+        return verdict
 
     def checkpoint_saved(self, step: int, folder: Path) -> None:
         """Tells the trackers."""

@@ -10,15 +10,16 @@ from advdl.errors import AdvdlError, DivergedError, ExitCode, UsageError
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
 from advdl.experiment.loop import Loop, Plan
+from advdl.experiment.metered import run_metrics
 from advdl.experiment.next_commands import next_commands
 from advdl.experiment.reports import Reports
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import Checkpoint, General
 from advdl.experiment.signals import StoppedError, StopRequest
+from advdl.experiment.transfer import start_backbone
 from advdl.experiment.work import Verdict, Work, build_work
 from advdl.plugin.run_hooks import RunDispatcher
 from advdl.plugin.tracker import RunInfo
-from advdl.training.backend import start_tensorflow
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -53,12 +54,15 @@ def begin(experiment: Experiment, new_folder: Callable[[], RunFolder], host: "Pl
     Raises:
         AdvdlError: The run could not be built, failed, diverged or was stopped; ``run.json`` says so too.
     """
-    start_tensorflow()
     work = build_work(experiment, host)
     folder = new_folder()
     console.message(f"run {folder.path}")
     with folder.lock(), _recorded(folder):
-        return _Run(experiment, folder, work, host, console).go(plan=None, resumed_from=None)
+        run = _Run(experiment, folder, work, host, console)
+        started = start_backbone(work, experiment, host)
+        if started:
+            console.message(started)
+        return run.go(plan=None, resumed_from=None)
 
 
 def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Console) -> int:
@@ -82,7 +86,6 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
         elif run_folder.status() == "done":
             longer = next_commands(run_folder, done=True)["resume"]
             raise UsageError(f"run {run_folder.id} is done", hint=f"to train longer: {longer}")
-        start_tensorflow()
         with _recorded(run_folder):
             run = _Run(experiment, run_folder, build_work(experiment, host), host, console)
             run.go_on(longer=steps is not None)
@@ -136,15 +139,15 @@ class _Run:
             chosen = None
         if chosen is not None and chosen != step:
             self._store.restore(self._work.learnt(), chosen, partial=True)
-        verdict = self._work.judge("final")
-        reports.evaluated(step, verdict, kind="final")
+        verdict = reports.evaluated(step, self._work.judge("final"), kind="final")
         return Outcome(self._folder, step, verdict, step if chosen is None else chosen)
 
     def _reports(self, resumed_from: int | None) -> Reports:
         trackers = {name: self._host.build("tracker", raw) for name, raw in self._experiment.trackers.items()}
         hooks = RunDispatcher(self._host.run_implementations(), trackers, self._console.message)
         run = RunInfo(self._folder.path, self._folder.id, self._experiment.data, resumed_from)
-        return Reports(self._folder, hooks, run, self._work)
+        metrics = run_metrics(self._experiment, self._host, self._console.message)
+        return Reports(self._folder, hooks, run, self._work, metrics)
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ class General(Section):
     engine: Literal["auto", "compiled", "host"] = Field(
         "auto", description="where the env runs: inside the training program, or in Python"
     )
+    backbone_from: str = Field("", description="a run whose backbone this one's starts from: its folder or its id")
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = Field(
         "float32", description="Keras dtype policy of every model; auto goes by the device"
     )
@@ -64,6 +65,23 @@ class Env(Section):
     id: str = Field("CartPole-v1", description="Gymnasium id of the env")
     num: int = Field(16, ge=1, description="copies of the env that are stepped together")
     options: dict[str, Any] = Field({}, description="further arguments of gymnasium.make")
+    wrappers: list[str | dict[str, Any]] = Field(
+        [], description="wrappers of gymnasium.wrappers around each copy, by name, or as a table with name and options"
+    )
+    workers: int = Field(0, ge=0, description="processes that the host engine steps the copies in; 0 is this one")
+    timeout: Finite = Field(60.0, gt=0, description="seconds that a step or a reset of the host engine may take")
+    on_fault: Literal["stop", "restart"] = Field(
+        "stop", description="what follows a fault of an env: training stops, or the copy begins anew"
+    )
+    bounds: Literal["stop", "warn", "ignore"] = Field(
+        "warn", description="what follows an observation of floats that is outside of its own space"
+    )
+
+
+class OwnLoopEnv(Env):
+    """What an agent with its own learning loop acts in."""
+
+    num: int = Field(1, ge=1, description="copies of the env that are stepped in turn")
 
 
 class Trainer(Section):
@@ -106,6 +124,43 @@ class Log(Section):
     every: int = Field(1_000, ge=1, description="env steps between two lines of metrics")
     profile: Annotated[str, Field(pattern=r"^(\d+:\d+)?$")] = Field(
         "", description="first and last update of a TensorBoard profile, such as 10:20; empty for none"
+    )
+
+
+class Meta(Section):
+    """How a meta-learner is trained."""
+
+    batch: int = Field(25, ge=1, description="tasks in a meta-batch")
+
+
+class MetaEvaluation(Section):
+    """How a meta-learner is judged: it adapts to held-out tasks."""
+
+    every: int = Field(5_000, ge=0, description="meta-updates between evaluations; 0 evaluates at the end only")
+    tasks: int = Field(600, ge=1, description="held-out tasks of an evaluation")
+    steps: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 5, 10), min_length=1, description="inner steps after which tasks are measured"
+    )
+    stop_at: Literal["solved", "never"] | Finite = Field(
+        "never",
+        description="mean score after the inner steps of training that ends it; an error is a negative score",
+    )
+
+
+class Model(Section):
+    """How a model is trained on data."""
+
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    held_out: Finite = Field(0.2, gt=0, lt=1, description="share of the samples that judge the model, of every class")
+    split: int = Field(0, ge=0, description="seed of the choice of those samples")
+
+
+class ModelEvaluation(Section):
+    """How a model is judged: it is measured on held-out data."""
+
+    every: int = Field(500, ge=0, description="updates between evaluations; 0 evaluates at the end only")
+    stop_at: Literal["solved", "never"] | Finite = Field(
+        "never", description="mean score that ends training; where less is better, the score is negative"
     )
 
 
@@ -158,14 +213,28 @@ class Family:
     @property
     def keys(self) -> tuple[str, ...]:
         """Every key that may stand at the top."""
-        return (*General.model_fields, *self.sections, *self.slots, *self.overrides, TRACKERS)
+        return (*General.model_fields, *self.sections, *self.slots, *self.overrides, *COMPONENT_TABLES)
 
 
 TRACKERS = "trackers"
-"""The section that has a table of options, or true or false, for each tracker."""
+METRICS = "metrics"
+
+COMPONENT_TABLES: Mapping[str, str] = {TRACKERS: "tracker", METRICS: "metric"}
+"""Sections that have a table of options, or true or false, for each component of a kind, by the kind."""
 
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""
+
+_MODEL: Mapping[str, type[Section]] = {
+    "model": Model,
+    "trainer": Trainer,
+    "evaluation": ModelEvaluation,
+    "checkpoint": Checkpoint,
+    "log": Log,
+}
+
+_DATA = Slot("data", "digits", "what it is trained on")
+_OPTIMIZER = Slot("optimizer", "adam", "turns gradients into updates")
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
@@ -184,10 +253,61 @@ FAMILIES: Mapping[str, Family] = {
             },
             slots={
                 "agent": Slot("agent", "dqn", "what is trained"),
-                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+                "optimizer": _OPTIMIZER,
             },
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
+            shorthands={"env": "id"},
+        ),
+        Family(
+            name="meta",
+            work="advdl.experiment.meta_work:build",
+            main="adapter",
+            subject="tasks",
+            sections={
+                "meta": Meta,
+                "trainer": Trainer,
+                "evaluation": MetaEvaluation,
+                "checkpoint": Checkpoint,
+                "log": Log,
+            },
+            slots={
+                "adapter": Slot("adapter", "maml", "learns how the learner adapts"),
+                "learner": Slot("learner", "regressor", "what adapts"),
+                "tasks": Slot("tasks", "sinusoid", "what it adapts to"),
+                "optimizer": _OPTIMIZER,
+            },
+            commands={"evaluate": "advdl meta evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="learner",
+            work="advdl.experiment.model_work:build",
+            main="learner",
+            subject="data",
+            sections=_MODEL,
+            slots={"learner": Slot("learner", "classifier", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="sampler",
+            work="advdl.experiment.model_work:build",
+            main="sampler",
+            subject="data",
+            sections=_MODEL,
+            slots={"sampler": Slot("sampler", "vae", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="own_loop",
+            work="advdl.experiment.own_loop_work:build",
+            main="agent",
+            subject="env",
+            sections={"env": OwnLoopEnv, "evaluation": Evaluation, "checkpoint": Checkpoint, "log": Log},
+            slots={"agent": Slot("agent", "sb3-ppo", "what is trained, in a learning loop of its own")},
+            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             shorthands={"env": "id"},
         ),
     )

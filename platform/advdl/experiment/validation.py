@@ -16,7 +16,7 @@ from advdl.experiment.layers import (
     tree_of,
     values_of,
 )
-from advdl.experiment.schema import DEFAULT_TRACKERS, FAMILIES, TRACKERS, Family, General, Section
+from advdl.experiment.schema import COMPONENT_TABLES, DEFAULT_TRACKERS, FAMILIES, TRACKERS, Family, General, Section
 from advdl.experiment.toml import KeyPath, format_path, format_value
 from advdl.plugin.options import plain, validate
 
@@ -100,8 +100,11 @@ def _validated(host: "PluginHost", tree: Tree, family: Family) -> dict[str, Any]
             name: plain(host.resolve(kind, values_of(own), where=format_path([key, name])))
             for name, own in tree.get(key, {}).items()
         }
-    trackers = {name: _tracker(host, name, value) for name, value in tree.get(TRACKERS, {}).items()}
-    return {**data, **plain_sections, **components, TRACKERS: trackers}
+    tables = {
+        section: {name: _table(host, section, name, value) for name, value in tree.get(section, {}).items()}
+        for section in COMPONENT_TABLES
+    }
+    return {**data, **plain_sections, **components, **tables}
 
 
 def _section(section: type[Section], tree: Tree, where: str) -> dict[str, Any]:
@@ -113,10 +116,11 @@ def _section(section: type[Section], tree: Tree, where: str) -> dict[str, Any]:
         raise UsageError(error.message.removeprefix("."), hint=error.hint) from error
 
 
-def _tracker(host: "PluginHost", name: str, value: Any) -> Any:
+def _table(host: "PluginHost", section: str, name: str, value: Any) -> Any:
     if isinstance(value, Leaf):
         return False
-    resolved = host.resolve("tracker", {**values_of(value), "name": name}, where=format_path([TRACKERS, name]))
+    where = format_path([section, name])
+    resolved = host.resolve(COMPONENT_TABLES[section], {**values_of(value), "name": name}, where=where)
     return {key: option for key, option in plain(resolved).items() if key != "name"}
 
 
@@ -141,18 +145,18 @@ def _prepare_value(key: str, value: Any, family: Family) -> Any:
         raise UsageError(f"{key} is one value, not a table (from {first_source(value)})", hint=SEE_KEYS)
     if isinstance(value, Leaf) and key in family.shorthands and isinstance(value.value, str):
         return {family.shorthands[key]: value}
-    if isinstance(value, Leaf) and (key in family.sections or key in family.overrides or key == TRACKERS):
+    if isinstance(value, Leaf) and key in (*family.sections, *family.overrides, *COMPONENT_TABLES):
         raise _not_a_table(key, value)
-    if key == TRACKERS:
-        return {name: _prepare_tracker(name, tracker) for name, tracker in value.items()}
+    if key in COMPONENT_TABLES:
+        return {name: _prepare_table(key, name, table) for name, table in value.items()}
     return value
 
 
-def _prepare_tracker(name: str, value: Any) -> Any:
+def _prepare_table(section: str, name: str, value: Any) -> Any:
     if isinstance(value, Leaf) and value.value is True:
         return {}
     if isinstance(value, Leaf) and value.value is not False:
-        raise _not_a_table(format_path([TRACKERS, name]), value, "true, false or a table of options")
+        raise _not_a_table(format_path([section, name]), value, "true, false or a table of options")
     return value
 
 

@@ -5,17 +5,20 @@ family of experiments builds its own: an agent in an env, a model on data, a met
 """
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES
+from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.plugin.metric import Samples
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.state import State
 
@@ -30,6 +33,7 @@ class Verdict:
         text: The figures in one line, for people.
         details: Further plain data for ``evaluations.jsonl``, such as every episode's return.
         images: Pictures for the trackers, uint8 ``[height, width, 3]``, by name.
+        samples: What the figures were computed of, for the run's metrics; None where there is no such thing.
     """
 
     figures: Mapping[str, float]
@@ -37,6 +41,7 @@ class Verdict:
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
     images: "Mapping[str, np.ndarray]" = field(default_factory=dict)
+    samples: "Samples | None" = None
 
 
 class Meter(Protocol):
@@ -107,11 +112,17 @@ class Work(Protocol):
 
 
 def build_work(experiment: Experiment, host: "PluginHost") -> Work:
-    """Builds what an experiment's run drives.
+    """Builds what an experiment's run drives, on the backend that it needs.
 
     Raises:
         UsageError: The parts do not fit each other.
     """
+    trained = FAMILIES[experiment.family].main
+    component = host.get(FAMILIES[experiment.family].slots[trained].kind, experiment.get(f"{trained}.name"))
+    start_backend(component.details.get("backend", "tensorflow"))
+    from advdl.training.devices import claim_devices
+
+    claim_devices(experiment.get("devices"), os.environ)  # before anything is computed
     module, _, function = FAMILIES[experiment.family].work.partition(":")
     work: Work = getattr(importlib.import_module(module), function)(experiment, host)
     return work

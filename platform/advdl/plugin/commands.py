@@ -32,7 +32,7 @@ def collect(implementations: Iterable[tuple[PluginRecord, Callable[..., Any]]]) 
     offers: list[Offer] = []
     for record, hook in implementations:
         outcome = isolated(_ask, record, hook)
-        record.note_output(outcome.printed, "advdl_commands")
+        record.note_outcome(outcome, "advdl_commands")
         if outcome.error:
             record.note(f"its commands are left out: advdl_commands: {outcome.error}")
         else:

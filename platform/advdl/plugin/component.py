@@ -35,6 +35,13 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "optimizer", "turns gradients into updates", "keras.optimizers:Optimizer", "advdl.testing:check_optimizer"
         ),
+        Kind("sampler", "draws x given c", "advdl.training.sampler:Sampler", "advdl.testing:check_sampler"),
+        Kind(
+            "metric",
+            "a figure of an evaluation's samples",
+            "advdl.plugin.metric:Metric",
+            "advdl.testing:check_metric",
+        ),
         Kind(
             "schedule",
             "a value that changes with progress",
@@ -43,6 +50,22 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "env", "a compiled env, batched and traceable", "advdl.rl.functional:CompiledEnv", "advdl.testing:check_env"
+        ),
+        Kind(
+            "learner",
+            "learns from data: a classifier, a regressor",
+            "advdl.training.data_learner:DataLearner",
+            "advdl.testing:check_learner",
+        ),
+        Kind(
+            "data", "loads samples, and what belongs to each", "advdl.training.dataset:Data", "advdl.testing:check_data"
+        ),
+        Kind("tasks", "a family of tasks to adapt to", "advdl.training.tasks:Tasks", "advdl.testing:check_tasks"),
+        Kind(
+            "adapter",
+            "learns how a learner adapts to a task",
+            "advdl.training.adapter:Adapter",
+            "advdl.testing:check_adapter",
         ),
         Kind(
             "tracker",

@@ -46,7 +46,7 @@ def load_component(component: Component) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A component with its options: call it with the contract's positional arguments to build one.
+    """A component with its options: call it with the contract's arguments to build one.
 
     Attributes:
         component: The component.
@@ -61,9 +61,9 @@ class Bound:
         """The component's name, for errors."""
         return repr(self.component.name)
 
-    def __call__(self, *args: Any) -> Any:
-        """Builds the component."""
-        return construct(self.component, args, self.options)
+    def __call__(self, *args: Any, **given: Any) -> Any:
+        """Builds the component; ``given`` is what the contract says and no option, such as a layer's name."""
+        return construct(self.component, args, {**self.options, **given})
 
 
 def construct(component: Component, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:

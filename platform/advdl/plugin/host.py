@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import AdvdlError, PluginError, nearest, unknown_name
@@ -11,6 +12,7 @@ from advdl.plugin.construct import Bound, load_component, split_choice
 from advdl.plugin.extras import require_installed
 from advdl.plugin.hookspecs import Check
 from advdl.plugin.isolation import isolated
+from advdl.plugin.lists import PluginLists, plugin_lists
 from advdl.plugin.loading import GROUP, Loader, PluginRecord
 
 if TYPE_CHECKING:
@@ -26,25 +28,23 @@ class PluginHost:
 
     Args:
         entry_points: Where the plugins are; those of the group ``advdl`` when None.
-        allow: Names of the only plugins to load, or None for all.
-        deny: Names of plugins not to load.
+        lists: What may be loaded; everything when None.
         strict: Raise for a plugin that has a problem instead of listing it.
 
     Raises:
         PluginError: In strict mode, a plugin has a problem.
-        UsageError: ``deny`` names a plugin that is not installed.
+        UsageError: The deny-list names a plugin that is not installed.
     """
 
     def __init__(
         self,
         entry_points: "Iterable[EntryPoint] | None" = None,
         *,
-        allow: Sequence[str] | None = None,
-        deny: Sequence[str] = (),
+        lists: PluginLists | None = None,
         strict: bool = False,
     ) -> None:
-        self._loader = Loader(allow=allow, deny=deny)
-        self._records = self._loader.load(_installed() if entry_points is None else entry_points)
+        self._loader = Loader(lists)
+        self._records = self._loader.load(installed() if entry_points is None else entry_points)
         self._owners: dict[tuple[str, str], list[PluginRecord]] = {}
         self._collect_components()
         self._command_owners: dict[str, list[PluginRecord]] = {}
@@ -53,17 +53,18 @@ class PluginHost:
 
     @classmethod
     def from_environment(cls, *, no_plugin: Sequence[str] = (), strict: bool | None = None) -> "PluginHost":
-        """Loads what is installed, as ``ADVDL_PLUGINS`` and ``ADVDL_STRICT_PLUGINS`` say.
+        """Loads what is installed, as ``ADVDL_PLUGINS``, ``advdl.toml`` and ``ADVDL_STRICT_PLUGINS`` say.
 
         Args:
-            no_plugin: Names of plugins not to load.
+            no_plugin: Plugins not to load.
             strict: Overrides ``ADVDL_STRICT_PLUGINS``.
+
+        Raises:
+            UsageError: The lists cannot be read, or ``no_plugin`` names a plugin that is not installed.
         """
-        listed = os.environ.get("ADVDL_PLUGINS")
-        allow = None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]
         if strict is None:
             strict = os.environ.get("ADVDL_STRICT_PLUGINS", "") not in ("", "0")
-        return cls(allow=allow, deny=no_plugin, strict=strict)
+        return cls(lists=plugin_lists(os.environ, Path.cwd(), no_plugin=no_plugin), strict=strict)
 
     @property
     def plugins(self) -> Sequence[PluginRecord]:
@@ -208,7 +209,7 @@ class PluginHost:
     def _collect_components(self) -> None:
         for record, hook in self._implementations("advdl_components"):
             outcome = isolated(collect_components, hook)
-            record.note_output(outcome.printed, "advdl_components")
+            record.note_outcome(outcome, "advdl_components")
             if outcome.error:
                 self._loader.fail(record, f"advdl_components: {outcome.error}")
             else:
@@ -230,7 +231,7 @@ class PluginHost:
 
     def _raise_first_problem(self) -> None:
         for record in self._records:
-            problems = [record.error] if record.status == "failed" else record.problems
+            problems = [record.error] if record.broken else record.problems
             if problems:
                 raise PluginError(
                     f"plugin {record.name!r} has a problem: {problems[0]}",
@@ -242,13 +243,14 @@ class PluginHost:
             return unknown_name("kind of component", kind, KINDS, command="advdl plugins list")
         known = [known for of_kind, known in self._owners if of_kind == kind]
         error = unknown_name(kind, name, known, command=f"advdl plugins list --kind {kind}")
-        broken = [record.name for record in self._records if record.status == "failed"]
+        broken = [record.name for record in self._records if record.broken]
         if broken and nearest(name, known) is None:
             error.hint += f" (not loaded: {', '.join(broken)})"
         return error
 
 
-def _installed() -> "Iterable[EntryPoint]":
+def installed() -> "Iterable[EntryPoint]":
+    """Returns the entry points of every installed plugin; nothing is imported."""
     from importlib.metadata import entry_points
 
     return entry_points(group=GROUP)

@@ -2,9 +2,12 @@
 
 import contextlib
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from advdl.deprecation import DeprecatedWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,23 +19,38 @@ class Outcome:
         error: What it raised, in one line, or an empty string.
         cause: The exception itself.
         printed: What it wrote to stdout, which is kept from the user's own output.
+        deprecated: What it uses that a release to come takes away, a sentence each.
     """
 
     value: Any = None
     error: str = ""
     cause: BaseException | None = None
     printed: str = ""
+    deprecated: tuple[str, ...] = ()
 
 
 def isolated(function: Callable[..., Any], *arguments: Any) -> Outcome:
-    """Calls a function and catches every exception but ``KeyboardInterrupt``, ``SystemExit`` included."""
+    """Calls a function and catches every exception but ``KeyboardInterrupt``, ``SystemExit`` included.
+
+    Warnings of deprecations are collected, whatever the filters say; others are shown as ever.
+    """
     noise = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(noise):
-            value = function(*arguments)
-    except (Exception, SystemExit) as error:
-        return Outcome(error=reason(error), cause=error, printed=noise.getvalue())
-    return Outcome(value=value, printed=noise.getvalue())
+    value, failure = None, None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeprecatedWarning)
+        try:
+            with contextlib.redirect_stdout(noise):
+                value = function(*arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            failure = error
+    deprecated = tuple(str(each.message) for each in caught if isinstance(each.message, DeprecatedWarning))
+    for other in caught:
+        if not isinstance(other.message, DeprecatedWarning):
+            warnings.showwarning(other.message, other.category, other.filename, other.lineno)
+    why = reason(failure) if failure else ""
+    return Outcome(value=value, error=why, cause=failure, printed=noise.getvalue(), deprecated=deprecated)
 
 
 def reason(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Loads plugins from entry points, each by itself: what is wrong with one is listed and the others work."""
 
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ import pluggy
 
 from advdl.errors import nearest, unknown_name
 from advdl.plugin.component import Component
+from advdl.plugin.contract import CONTRACT, OLDEST_CONTRACT, declared, misfit
 from advdl.plugin.hookspecs import PluginHooks, RunHooks
-from advdl.plugin.isolation import isolated
+from advdl.plugin.isolation import Outcome, isolated
+from advdl.plugin.lists import PluginLists
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -26,11 +29,12 @@ class PluginRecord:
     Attributes:
         name: The entry point's name.
         entry_point: Where it comes from; None for a name on the allow-list that is not installed.
-        status: ``"ok"``, ``"failed"`` or ``"disabled"``.
-        error: Why it failed, or an empty string.
+        status: ``"ok"``, ``"failed"``, ``"incompatible"`` or ``"disabled"``; only ``"ok"`` is loaded.
+        error: Why it is not loaded, or an empty string.
         components: What it offers.
         commands: Names of the commands that it adds; known once the plugins were asked for them.
-        problems: What is wrong although it works: name clashes, output on import.
+        problems: What is wrong although it works: name clashes, output on import, use of what is deprecated.
+        deprecated: What it uses that a release to come takes away, a sentence each; they are problems too.
     """
 
     name: str
@@ -40,6 +44,7 @@ class PluginRecord:
     components: list[Component] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    deprecated: list[str] = field(default_factory=list)
 
     @property
     def target(self) -> str:
@@ -58,46 +63,79 @@ class PluginRecord:
         dist = self.entry_point.dist if self.entry_point else None
         return dist.version if dist else ""
 
+    @property
+    def contract(self) -> str:
+        """The contract that it is written for."""
+        return declared(self.entry_point) if self.entry_point else ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it was to be loaded and is not."""
+        return self.status in ("failed", "incompatible")
+
     def note(self, problem: str) -> None:
         """Adds a problem, once."""
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def note_output(self, printed: str, when: str) -> None:
-        """Notes what it wrote to stdout, which belongs to the user's data."""
-        if printed.strip():
-            self.note(f"it prints to stdout ({when}): {printed.strip().splitlines()[0][:60]!r}")
+    def note_outcome(self, outcome: Outcome, when: str) -> None:
+        """Notes what it wrote to stdout, which belongs to the user's data, and what it uses that will go."""
+        if outcome.printed.strip():
+            self.note(f"it prints to stdout ({when}): {outcome.printed.strip().splitlines()[0][:60]!r}")
+        for sentence in outcome.deprecated:
+            self.note(sentence)
+            self.deprecated.append(sentence)
 
 
 class Loader:
     """Registers plugins with pluggy, one at a time.
 
     Args:
-        allow: Names of the only plugins to load, or None for all.
-        deny: Names of plugins not to load.
+        lists: What may be loaded.
+        contracts: The oldest and the newest contract that are kept.
+        hooks: Classes that specify the hooks.
     """
 
-    def __init__(self, *, allow: Sequence[str] | None = None, deny: Sequence[str] = ()) -> None:
-        self._allow, self._deny = allow, deny
+    def __init__(
+        self,
+        lists: PluginLists | None = None,
+        *,
+        contracts: tuple[int, int] = (OLDEST_CONTRACT, CONTRACT),
+        hooks: Sequence[type] = (PluginHooks, RunHooks),
+    ) -> None:
+        self._lists = lists or PluginLists()
+        self._contracts = contracts
         self._manager = pluggy.PluginManager(GROUP)
-        self._manager.add_hookspecs(PluginHooks)
-        self._manager.add_hookspecs(RunHooks)
+        self._hooks = tuple(name for specified in hooks for name in vars(specified) if name.startswith("advdl_"))
+        for specified in hooks:
+            self._manager.add_hookspecs(specified)
 
-    def load(self, entry_points: "Iterable[EntryPoint]") -> list[PluginRecord]:
-        """Loads what is allowed and not denied; the lists are applied before anything is imported.
+    def survey(self, entry_points: "Iterable[EntryPoint]") -> list[PluginRecord]:
+        """Finds the plugins and sorts out those that are not to be loaded; no code of theirs runs.
 
         Raises:
             UsageError: The deny-list names a plugin that is not there.
         """
         ordered = sorted(entry_points, key=lambda point: point.name)
-        names = [point.name for point in ordered]
-        for name in self._deny:
-            if name not in names:
+        names = [name for point in ordered for name in names_of(point)]
+        for name in self._lists.deny:
+            if not is_named(name, names):
                 raise unknown_name("plugin", name, names, command="advdl plugins list")
-        records = [record for point in ordered for record in self._load_one(point)]
-        absent = [name for name in self._allow or () if name not in names]
-        records += [PluginRecord(name, None, "failed", _not_installed(name, names)) for name in absent]
-        self._note_duplicates(records)
+        records = [PluginRecord(point.name, point) for point in ordered]
+        self._refuse(records)
+        absent = [name for name in self._lists.allow or () if not is_named(name, names)]
+        return records + [PluginRecord(name, None, "failed", _not_installed(name, names)) for name in absent]
+
+    def load(self, entry_points: "Iterable[EntryPoint]") -> list[PluginRecord]:
+        """Loads what is allowed, not denied, and written for a contract that is kept.
+
+        Raises:
+            UsageError: As ``survey``.
+        """
+        records = self.survey(entry_points)
+        for record in records:
+            if record.status == "ok":
+                self._load(record)
         return records
 
     def implementations(self, hook: str) -> dict[str, Callable[..., Any]]:
@@ -119,22 +157,38 @@ class Loader:
         if self._manager.has_plugin(record.name):
             self._manager.unregister(name=record.name)
 
-    def _load_one(self, point: "EntryPoint") -> Iterator[PluginRecord]:
-        record = PluginRecord(point.name, point)
-        yield record
-        if point.name in self._deny or (self._allow is not None and point.name not in self._allow):
-            record.status = "disabled"
+    def _refuse(self, records: Sequence[PluginRecord]) -> None:
+        """Sorts out, before any code runs, what is not to be loaded."""
+        for record in records:
+            assert record.entry_point is not None
+            if not self._lists_allow(names_of(record.entry_point)):
+                record.status = "disabled"
+            elif reason := misfit(record.entry_point, oldest=self._contracts[0], newest=self._contracts[1]):
+                record.status, record.error = "incompatible", reason
+        wanted = [record for record in records if record.status == "ok"]
+        for record in wanted:
+            others = [other for other in wanted if other.name == record.name and other is not record]
+            if others:
+                record.status, record.error = "failed", _shared_name(record, others)
+
+    def _lists_allow(self, names: Sequence[str]) -> bool:
+        lists = self._lists
+        allowed = lists.allow is None or any(is_named(name, names) for name in lists.allow)
+        return allowed and not any(is_named(name, names) for name in (*lists.deny, *lists.deny_if_there))
+
+    def _load(self, record: PluginRecord) -> None:
+        assert record.entry_point is not None
+        loaded = isolated(record.entry_point.load)
+        record.note_outcome(loaded, "on import")
+        if loaded.error:
+            self.fail(record, loaded.error)
             return
-        if self._manager.has_plugin(point.name):
-            record.status, record.error = "failed", f"another plugin is called {point.name!r} too"
-            return
-        loaded = isolated(point.load)
-        record.note_output(loaded.printed, "on import")
-        outcome = loaded if loaded.error else isolated(self._register, point.name, loaded.value)
-        if outcome.error:
-            self.fail(record, outcome.error)
+        registered = isolated(self._register, record.name, loaded.value)
+        record.note_outcome(registered, "when it is registered")
+        if registered.error:
+            self.fail(record, registered.error)
         elif isinstance(loaded.value, types.ModuleType):
-            for problem in _unmarked_hooks(loaded.value):
+            for problem in self._unmarked(loaded.value):
                 record.note(problem)
 
     def _register(self, name: str, plugin: object) -> None:
@@ -144,30 +198,44 @@ class Loader:
             raise TypeError("; ".join(str(error).splitlines()[1:])) from error
         for caller in self._manager.get_hookcallers(plugin) or ():
             if not caller.has_spec():
-                guess = nearest(caller.name, _HOOKS)
+                guess = nearest(caller.name, self._hooks)
                 self._manager.unregister(name=name)
                 did_you_mean = f"; did you mean {guess!r}?" if guess else ""
                 raise LookupError(f"there is no hook {caller.name!r}{did_you_mean}")
 
-    def _note_duplicates(self, records: Sequence[PluginRecord]) -> None:
-        for record in records:
-            others = [other for other in records if other.name == record.name and other is not record]
-            for other in others:
-                owner = other.distribution
-                record.note(f"{owner} has a plugin {other.name!r} too; only the first one is loaded")
+    def _unmarked(self, module: types.ModuleType) -> Iterator[str]:
+        """Finds functions that are named as hooks but that pluggy does not see, for want of ``@hookimpl``."""
+        for name in self._hooks:
+            function = vars(module).get(name)
+            if callable(function) and not hasattr(function, f"{GROUP}_impl"):
+                yield f"its {name} is not called: it lacks @hookimpl"
 
 
-_HOOKS = tuple(name for spec in (PluginHooks, RunHooks) for name in vars(spec) if name.startswith("advdl_"))
+def names_of(point: "EntryPoint") -> tuple[str, ...]:
+    """Returns the names by which a plugin is allowed and denied: its own and its distribution's."""
+    return (point.name, *([point.dist.name] if point.dist else []))
+
+
+def is_named(name: str, names: Iterable[str]) -> bool:
+    """Returns whether a name is among others, spelt as it is or as distributions' names may be spelt."""
+    return name in names or _folded(name) in map(_folded, names)
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _shared_name(record: PluginRecord, others: Sequence[PluginRecord]) -> str:
+    def origin(each: PluginRecord) -> str:
+        return each.distribution or each.target
+
+    owners = " and ".join(origin(other) for other in others)
+    return (
+        f"another plugin is called {record.name!r} too, of {owners}; neither is loaded. "
+        f"Leave one out: advdl --no-plugin {origin(others[0])} ..."
+    )
 
 
 def _not_installed(name: str, names: Iterable[str]) -> str:
     guess = nearest(name, names)
-    return "ADVDL_PLUGINS names it, but it is not installed" + (f"; did you mean {guess!r}?" if guess else "")
-
-
-def _unmarked_hooks(module: types.ModuleType) -> Iterator[str]:
-    """Finds functions that are named as hooks but that pluggy does not see, for want of ``@hookimpl``."""
-    for name in _HOOKS:
-        function = vars(module).get(name)
-        if callable(function) and not hasattr(function, f"{GROUP}_impl"):
-            yield f"its {name} is not called: it lacks @hookimpl"
+    return "the allow-list names it, but it is not installed" + (f"; did you mean {guess!r}?" if guess else "")

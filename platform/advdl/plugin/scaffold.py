@@ -13,6 +13,8 @@ from pathlib import Path
 from string import Template
 
 from advdl.errors import RunError, UsageError, unknown_name
+from advdl.plugin.component import KINDS
+from advdl.plugin.contract import CONTRACT
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -22,8 +24,11 @@ _SUMMARIES: Mapping[str, str] = {
     "command": "says hello",
     "env": "a point on a line walks to the middle",
     "layer": "adds a small learned step to its input",
+    "learner": "a classifier: a backbone and a linear layer",
     "loss": "squared error, heavier above the target",
+    "metric": "between which values the middle samples lie",
     "optimizer": "normalised gradient descent with momentum",
+    "sampler": "a normal distribution, given a condition",
     "schedule": "falls along a power of progress",
     "tracker": "writes every metric to a CSV file",
 }
@@ -33,8 +38,12 @@ _USAGE: Mapping[str, str] = {
     "backbone": "advdl agent train --env CartPole --backbone {component}",
     "command": "advdl {component} hello",
     "env": "advdl agent train --env {component}",
+    "layer": "advdl agent train --env CartPole --set agent.backbone.layer.name={component}",
+    "learner": "advdl model train --model {component}",
     "loss": "advdl agent train --env CartPole --set agent.loss.name={component}",
+    "metric": "advdl agent train --env CartPole --set metrics.{component}=true",
     "optimizer": "advdl agent train --env CartPole --set optimizer.name={component}",
+    "sampler": "advdl model train --model {component}",
     "schedule": "advdl agent train --env CartPole --set optimizer.learning_rate.name={component}",
     "tracker": "advdl agent train --env CartPole --set trackers.{component}.evaluations=true",
 }
@@ -62,7 +71,7 @@ class Scaffolded:
 
 def kinds() -> tuple[str, ...]:
     """Returns the kinds of plugin that can be written."""
-    return tuple(_SUMMARIES)
+    return tuple(kind for kind in _SUMMARIES if kind in (*KINDS, "command"))
 
 
 def scaffold(name: str, kind: str, path: Path) -> Scaffolded:
@@ -77,8 +86,8 @@ def scaffold(name: str, kind: str, path: Path) -> Scaffolded:
         UsageError: There is no such kind, the name is no good, or the folder exists.
         RunError: The folder cannot be written.
     """
-    if kind not in _SUMMARIES:
-        raise unknown_name("kind of plugin", kind, _SUMMARIES, command="advdl plugins new --help")
+    if kind not in kinds():
+        raise unknown_name("kind of plugin", kind, kinds(), command="advdl plugins new --help")
     _check_name(name)
     folder = path / name
     if folder.exists():
@@ -111,7 +120,7 @@ def _words(name: str, kind: str) -> dict[str, str]:
     module = name.replace("-", "_")
     class_name = "".join(part.capitalize() for part in name.split("-"))
     component = f"{name}/{class_name}-v0" if kind == "env" else name
-    usage = _USAGE.get(kind, "").format(component=component)
+    usage = _USAGE[kind].format(component=component)
     return {
         "name": name,
         "module": module,
@@ -123,7 +132,9 @@ def _words(name: str, kind: str) -> dict[str, str]:
         "summary": _SUMMARIES[kind],
         "details": '\n            details={"max_episode_steps": "50"},' if kind == "env" else "",
         "usage_command": usage,
-        "usage": f"Use it: `{usage}`" if usage else "Use it in a backbone of yours.",
+        "usage": f"Use it: `{usage}`",
+        "checks": usage if kind == "command" else f"advdl plugins check {name}",
+        "contract": str(CONTRACT),
     }
 
 

@@ -8,15 +8,20 @@ if TYPE_CHECKING:
     from advdl.rl.agent import Acted, Agent, Progress
     from advdl.rl.compiled import CompiledEngine
     from advdl.rl.functional import CompiledEnv
+    from advdl.rl.own_loop import Assignment, OwnLoopAgent
     from advdl.rl.replay import UniformReplay
+    from advdl.rl.replay_prioritized import PrioritizedReplay
     from advdl.rl.source import Source, Transition
     from advdl.rl.spaces import Spaces
 
 __all__ = [
     "Acted",
     "Agent",
+    "Assignment",
     "CompiledEngine",
     "CompiledEnv",
+    "OwnLoopAgent",
+    "PrioritizedReplay",
     "Progress",
     "Source",
     "Spaces",
@@ -30,7 +35,9 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Acted", "Agent", "Progress"), "advdl.rl.agent"),
         "CompiledEngine": "advdl.rl.compiled",
         "CompiledEnv": "advdl.rl.functional",
+        **dict.fromkeys(("Assignment", "OwnLoopAgent"), "advdl.rl.own_loop"),
         "UniformReplay": "advdl.rl.replay",
+        "PrioritizedReplay": "advdl.rl.replay_prioritized",
         **dict.fromkeys(("Source", "Transition"), "advdl.rl.source"),
         "Spaces": "advdl.rl.spaces",
     },

@@ -7,6 +7,7 @@ import tensorflow as tf
 from advdl.rl.agent import Agent, Progress
 from advdl.rl.functional import CompiledEnv
 from advdl.rl.source import Source
+from advdl.rl.updating import Updating
 from advdl.training.fused import FusedLoop
 from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
@@ -50,10 +51,19 @@ class CompiledEngine:
         self._num_envs, self._total, self._params = num_envs, float(total_steps), params
         self.metrics = RunningMeans()
         self.source = source
-        self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset", "sample", "update")}
+        self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset")}
+        self._updating = Updating(trainer, source, self.metrics, seed)
         self._begin_episodes(Stream(seed, "first reset").at(0))
-        self._collect = self._step_envs
-        self._loop = self._fused(jit, chunk_seconds)
+        # Where updates cannot be compiled together with it, collecting still can by itself.
+        apart = trainer.jits(jit) != jit
+        self._collect = tf.function(self._step_envs, jit_compile=jit, autograph=False) if apart else self._step_envs
+        self._loop = FusedLoop(
+            self._iterate,
+            healthy=trainer.healthy,
+            jit=trainer.jits(jit),
+            chunk_seconds=chunk_seconds,
+            guard=trainer.guard,
+        )
 
     @property
     def env_steps(self) -> int:
@@ -73,7 +83,7 @@ class CompiledEngine:
         start = int(self._iteration)
         self._loop.advance(start, -(-until // self._num_envs) - start)
         if not bool(self._trainer.healthy):
-            raise self._diagnosis()
+            raise self._updating.diagnosis()
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
@@ -87,20 +97,6 @@ class CompiledEngine:
             "engine/episode_length": self._episode_length,
         }
 
-    def _fused(self, jit: bool, chunk_seconds: float) -> FusedLoop:
-        """XLA cannot hold what devices exchange: with several, collecting is compiled, and each device's gradient."""
-        replicas = self._trainer.replicas
-        if replicas is None:
-            return FusedLoop(self._iterate, healthy=self._trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
-        self._collect = tf.function(self._step_envs, jit_compile=jit, autograph=False)
-        return FusedLoop(
-            self._iterate,
-            healthy=self._trainer.healthy,
-            jit=False,
-            chunk_seconds=chunk_seconds,
-            guard=replicas.guard,
-        )
-
     def _begin_episodes(self, seed: tf.Tensor) -> None:
         state = self._env.initial(seed, self._params, batch_size=self._num_envs)
         self._env_state = _variables(state)
@@ -109,12 +105,11 @@ class CompiledEngine:
         self._episode_return = tf.Variable(tf.zeros([self._num_envs]), trainable=False)
         self._episode_length = tf.Variable(tf.zeros([self._num_envs], tf.int32), trainable=False)
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._update_index = tf.Variable(0, dtype=tf.int64, trainable=False)  # of the last update in its round
 
     def _iterate(self, iteration: tf.Tensor) -> None:
         env_steps = (iteration + 1) * self._num_envs
         self._collect(iteration)
-        self._update(env_steps)
+        self._updating.after(env_steps)
         self._iteration.assign(iteration + 1)
 
     def _step_envs(self, iteration: tf.Tensor) -> None:
@@ -167,30 +162,6 @@ class CompiledEngine:
         self.metrics.add("rollout/length", tf.reduce_sum(ended * length), count)
         self._episode_return.assign(self._episode_return * (1.0 - ended))
         self._episode_length.assign(tf.where(done, 0, self._episode_length))
-
-    def _update(self, env_steps: tf.Tensor) -> None:
-        def go_on(index: tf.Tensor) -> tf.Tensor:
-            # Asked before every update: a source may end a round early, after what feedback told it.
-            return tf.logical_and(index < self.source.updates_due(env_steps), self._trainer.healthy.read_value())
-
-        def body(index: tf.Tensor) -> tuple[tf.Tensor]:
-            step = self._trainer.updates.read_value()
-            self._update_index.assign(index)
-            batch = self.source.sample(self._streams["sample"].at(step), index)
-            report = self._trainer.update(batch, self._streams["update"].at(step))
-            self.source.feedback(batch, report)
-            for name, value in report.items():
-                if value.shape.rank == 0:
-                    self.metrics.add(f"learn/{name}", value)
-            return (index + 1,)
-
-        tf.while_loop(go_on, body, (tf.constant(0, tf.int64),), parallel_iterations=1)
-
-    def _diagnosis(self) -> Exception:
-        """Repeats the update that failed: its batch and its seed are functions of its number."""
-        step = self._trainer.updates - 1
-        batch = self.source.sample(self._streams["sample"].at(step), self._update_index)
-        return self._trainer.diagnose(batch, self._streams["update"].at(step))
 
 
 def _variables(nest: Any) -> Any:

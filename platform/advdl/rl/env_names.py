@@ -5,6 +5,7 @@ Imports no TensorFlow: listing envs must not cost its import.
 
 import importlib
 import importlib.util
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
 
 _LIST = "advdl env list"
+
+_OWN = "advdl"
+"""The namespace of compiled envs."""
 
 _NEEDS = {
     "gymnasium.envs.box2d": ("Box2D", "gymnasium[box2d]"),
@@ -84,9 +88,10 @@ def register_component(component: Component) -> None:
         return
     twin = gymnasium.registry.get(component.details.get("twin", ""))
     steps, threshold = component.details.get("max_episode_steps"), component.details.get("reward_threshold")
+    single = "CompiledGymEnv" if twin else "DrawnGymEnv"
     gymnasium.register(
         component.name,
-        entry_point="advdl.rl.gym_adapter:CompiledGymEnv",
+        entry_point=f"advdl.rl.gym_adapter:{single}",
         vector_entry_point="advdl.rl.gym_adapter:CompiledVectorEnv",
         max_episode_steps=twin.max_episode_steps if twin else int(steps) if steps else None,
         reward_threshold=twin.reward_threshold if twin else float(threshold) if threshold else None,
@@ -126,8 +131,8 @@ def resolve_env_id(name: str, host: "PluginHost") -> str:
 
     Args:
         name: ``"CartPole-v1"``; ``"CartPole"`` for its newest version; ``"advdl/CartPole-v1"`` for a compiled
-            one; ``"package:Env-v0"`` for one that is registered when the package is imported (the id keeps
-            the package).
+            one, where ``advdl/`` can be left out if Gymnasium has none of that name; ``"package:Env-v0"`` for one
+            that is registered when the package is imported (the id keeps the package).
         host: Knows the compiled envs.
 
     Raises:
@@ -138,7 +143,7 @@ def resolve_env_id(name: str, host: "PluginHost") -> str:
     plain = gymnasium_id(name)
     _import_namespace(plain)
     if plain not in specs:
-        plain = _newest(plain, specs)
+        plain = _newest(_ours(plain, specs), specs)
     _check_dependencies(specs[plain], specs)
     return f"{package}{colon}{plain}"
 
@@ -161,24 +166,29 @@ def compiled_twin(env_id: str, host: "PluginHost") -> Component | None:
     return next(iter(exact + equal), None)
 
 
-def env_facts(env_id: str, host: "PluginHost") -> EnvFacts:
+def env_facts(
+    env_id: str, host: "PluginHost", *, options: Mapping[str, Any] | None = None, wrappers: Sequence[Any] = ()
+) -> EnvFacts:
     """Makes the env once and returns its facts.
 
     Args:
         env_id: As ``resolve_env_id`` returns it.
         host: Knows the compiled envs.
+        options: Keyword arguments of ``gymnasium.make``.
+        wrappers: As ``env.wrappers`` has them.
 
     Raises:
-        UsageError: The env cannot be made.
+        UsageError: The env cannot be made, or there is no such wrapper.
     """
-    import gymnasium
+    from advdl.rl.env_factory import EnvFactory
 
     specs = registered_specs(host)
     spec = specs[gymnasium_id(env_id)]
     twin = compiled_twin(env_id, host)
     host_id = (twin.details.get("twin") if twin and twin.name == spec.id else None) or env_id
+    factory = EnvFactory.of(host_id, options, wrappers)
     try:
-        env = gymnasium.make(gymnasium_id(host_id), disable_env_checker=True)
+        env = factory()
     except Exception as error:  # whatever an env raises, the user asked for this env
         raise UsageError(f"env {host_id!r} cannot be made: {error}", hint=f"advdl env info {env_id}") from error
     with env:
@@ -186,7 +196,15 @@ def env_facts(env_id: str, host: "PluginHost") -> EnvFacts:
     return EnvFacts(env_id, *spaces, spec.max_episode_steps, spec.reward_threshold, twin is not None, host_id)
 
 
+def _ours(name: str, specs: "dict[str, EnvSpec]") -> str:
+    """Puts our namespace before a name that is only known there."""
+    known = {*specs, *map(_unversioned, specs.values())}
+    return f"{_OWN}/{name}" if name not in known and f"{_OWN}/{name}" in known else name
+
+
 def _newest(name: str, specs: "dict[str, EnvSpec]") -> str:
+    if name in specs:
+        return name
     versions = [spec for spec in specs.values() if spec.version is not None and _unversioned(spec) == name]
     if not versions:
         raise unknown_name("env", name, [*specs, *{_unversioned(spec) for spec in specs.values()}], command=_LIST)

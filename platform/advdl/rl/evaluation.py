@@ -11,7 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
-from advdl.errors import RunError, unknown_name
+from advdl.errors import RunError
+from advdl.plugin.metric import Samples
+from advdl.rl.env_factory import EnvFactory
 from advdl.rl.env_names import gymnasium_id
 from advdl.rl.statistics import summary
 
@@ -43,6 +45,10 @@ class Evaluation:
         """Returns ``rl.statistics.summary`` of the returns, and ``length/mean``."""
         return {**summary(self.returns), "length/mean": float(self.lengths.mean())}
 
+    def samples(self) -> Samples:
+        """Returns the episodes as metrics see them: the columns ``return`` and ``length``."""
+        return Samples({"return": self.returns, "length": self.lengths}, main="return")
+
 
 def evaluate(
     act: Act,
@@ -52,6 +58,7 @@ def evaluate(
     seed: int,
     num_envs: int | None = None,
     env_options: Mapping[str, Any] | None = None,
+    env_wrappers: Sequence[Any] = (),
 ) -> Evaluation:
     """Plays exactly ``episodes`` episodes and returns what each brought.
 
@@ -70,6 +77,7 @@ def evaluate(
         seed: The same seed gives the same initial states.
         num_envs: Most copies that run side by side: by default 128 vectorised, 32 otherwise.
         env_options: Keyword arguments of ``gymnasium.make``.
+        env_wrappers: As ``env.wrappers`` has them; those that only change rewards are left out.
 
     Raises:
         UsageError: There is no such env.
@@ -77,12 +85,13 @@ def evaluate(
     """
     if episodes < 1:
         raise ValueError(f"an evaluation needs at least one episode, got {episodes}")
-    copies = _make_vector(env_id, min(episodes, num_envs or _VECTOR_COPIES), env_options or {})
+    count = min(episodes, num_envs or _VECTOR_COPIES)
+    copies = None if env_wrappers else _make_vector(env_id, count, env_options or {})
     play = _Play(act, env_id, seed, episodes)
     if copies is not None:
         return play.vectorised(copies)
     count = min(episodes, num_envs or _SINGLE_COPIES)
-    return play.side_by_side([make_env(env_id, env_options or {}) for _ in range(count)])
+    return play.side_by_side([make_env(env_id, env_options or {}, env_wrappers) for _ in range(count)])
 
 
 def episode_seed(seed: int, episode: int) -> int:
@@ -90,18 +99,14 @@ def episode_seed(seed: int, episode: int) -> int:
     return int(np.random.SeedSequence([seed, episode]).generate_state(1)[0] & 0x7FFFFFFF)
 
 
-def make_env(env_id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
-    """Makes Gymnasium's own env.
+def make_env(env_id: str, options: Mapping[str, Any], wrappers: Sequence[Any] = ()) -> gymnasium.Env[Any, Any]:
+    """Makes Gymnasium's own env, as it is judged in.
 
     Raises:
         UsageError: There is no env of that name.
         RunError: The env cannot be made, such as for a missing package or a wrong option.
     """
-    _find_spec(env_id)
-    try:
-        return gymnasium.make(gymnasium_id(env_id), disable_env_checker=True, **options)
-    except Exception as error:
-        raise RunError(f"env {env_id!r} cannot be made: {error}", hint=f"advdl env check {env_id}") from error
+    return EnvFactory.of(env_id, options, wrappers).for_judging().checked()
 
 
 def choose(
@@ -129,18 +134,9 @@ def env_failure(
     )
 
 
-def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
-    try:
-        return gymnasium.spec(gymnasium_id(env_id))
-    except gymnasium.error.UnregisteredEnv as error:
-        raise unknown_name("env", env_id, gymnasium.registry, command="advdl env list") from error
-    except (gymnasium.error.Error, ImportError) as error:
-        raise RunError(f"env {env_id!r} cannot be found: {error}", hint="advdl env list") from error
-
-
 def _make_vector(env_id: str, copies: int, options: Mapping[str, Any]) -> VectorEnv[Any, Any, Any] | None:
     """Makes Gymnasium's vectorised env, or None where it has none that fits."""
-    spec = _find_spec(env_id)
+    spec = EnvFactory.of(env_id).spec
     if spec.vector_entry_point is None or spec.additional_wrappers:
         return None
     try:

@@ -1,7 +1,9 @@
 """CompiledEnv: the contract of an env that runs inside the training program.
 
 It is Gymnasium's ``FuncEnv`` with two additions: every function is traceable by TensorFlow, and every function
-works on a batch. An observation is a tensor ``[batch, ...]``; a state is any nest of such tensors.
+works on a batch. An observation is a tensor ``[batch, ...]``; a state is any nest of such tensors. An env that has no
+twin can be watched if it has ``FuncEnv``'s ``render_init``, ``render_image`` (which draws the first of a batch, uint8
+``[height, width, 3]``) and ``render_close``.
 """
 
 from typing import Any, ClassVar

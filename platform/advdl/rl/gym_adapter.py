@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import tensorflow as tf
+from gymnasium.experimental.functional import FuncEnv
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ _RENDER_MODES = ["human", "rgb_array"]
 
 class CompiledGymEnv(gymnasium.Env[Any, Any]):
     """One copy of a compiled env behind ``gymnasium.Env``. No time limit: ``gymnasium.make`` adds it.
+
+    Its twin draws the frames; ``DrawnGymEnv`` is for an env that has none.
 
     Args:
         env: The env, or ``"module:Class"``.
@@ -44,9 +47,7 @@ class CompiledGymEnv(gymnasium.Env[Any, Any]):
         self.action_space = self.functional.action_space
         self.render_mode = render_mode
         self._programs = _Programs(self.functional, 1, params or {})
-        self._artist = _Artist(twin, render_mode)
-        if not twin:
-            self.metadata = {"render_modes": []}
+        self._artist = self._make_artist(twin)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begins an episode; the same seed gives the same one."""
@@ -68,12 +69,29 @@ class CompiledGymEnv(gymnasium.Env[Any, Any]):
         return observation.numpy()[0], float(reward[0]), bool(terminated[0]), False, {}
 
     def render(self) -> Any:
-        """Draws the state as the twin would."""
+        """Draws the state."""
         return self._artist.draw(self._state)
 
     def close(self) -> None:
         """Closes the window, if there is one."""
         self._artist.close()
+
+    def _make_artist(self, twin: str) -> "_Artist | _SelfPortrait":
+        return _Artist(twin, self.render_mode)
+
+
+class DrawnGymEnv(CompiledGymEnv):
+    """One copy of a compiled env without a twin: its own ``render_image`` draws, where it has one.
+
+    Gymnasium itself shows the frames in a window when ``render_mode="human"`` is asked for.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  Gymnasium reads it from the class
+
+    def _make_artist(self, twin: str) -> "_Artist | _SelfPortrait":
+        if not draws_itself(self.functional):
+            self.metadata = {"render_modes": []}
+        return _SelfPortrait(self.functional, self.render_mode)
 
 
 class CompiledVectorEnv(VectorEnv[Any, Any, Any]):
@@ -231,10 +249,7 @@ class _Artist:
 
     def draw(self, state: Any) -> Any:
         if not self._id or self._mode is None:
-            raise UsageError(
-                "this env was made without a render mode" if self._id else "this env cannot be rendered",
-                hint='gymnasium.make(..., render_mode="rgb_array")' if self._id else "",
-            )
+            raise _cannot_draw(bool(self._id))
         if self._env is None:
             self._env = gymnasium.make(self._id, render_mode=self._mode, disable_env_checker=True).unwrapped
             self._env.reset(seed=0)
@@ -245,6 +260,40 @@ class _Artist:
         if self._env is not None:
             self._env.close()
             self._env = None
+
+
+class _SelfPortrait:
+    """Draws a state by the env's own functions."""
+
+    def __init__(self, env: CompiledEnv, render_mode: str | None) -> None:
+        self._env, self._mode = env, render_mode
+        self._canvas: Any = None
+
+    def draw(self, state: Any) -> Any:
+        if self._mode is None or not draws_itself(self._env):
+            raise _cannot_draw(draws_itself(self._env))
+        if self._canvas is None:
+            self._canvas = self._env.render_init()
+        self._canvas, frame = self._env.render_image(state, self._canvas)
+        return frame
+
+    def close(self) -> None:
+        if self._canvas is not None:
+            self._env.render_close(self._canvas)
+            self._canvas = None
+
+
+def draws_itself(env: CompiledEnv) -> bool:
+    """Says whether an env has a ``render_image`` of its own."""
+    return type(env).render_image is not FuncEnv.render_image
+
+
+def _cannot_draw(could: bool) -> UsageError:
+    if could:
+        return UsageError(
+            "this env was made without a render mode", hint='gymnasium.make(..., render_mode="rgb_array")'
+        )
+    return UsageError("this env cannot be rendered")
 
 
 def _instance(env: CompiledEnv | str, options: Mapping[str, Any]) -> CompiledEnv:

@@ -1,13 +1,11 @@
 """UniformReplay: a ring of transitions in TensorFlow variables, written in place by the compiled program."""
 
 from collections.abc import Mapping
-from typing import Any
 
-import gymnasium
-import numpy as np
 import tensorflow as tf
 
-from advdl.errors import UsageError
+from advdl.rl.replay_ring import Ring
+from advdl.rl.replay_rounds import Rounds
 from advdl.rl.source import Transition
 from advdl.rl.spaces import Spaces
 from advdl.training.learner import Batch
@@ -16,7 +14,8 @@ from advdl.training.learner import Batch
 class UniformReplay:
     """Samples uniformly from the last ``capacity`` transitions (Lin 1992; Mnih et al. 2015).
 
-    A transition takes ``2 * observation + action + reward (4) + terminated (1)`` bytes.
+    A transition takes ``2 * observation + action + reward (4) + terminated (1)`` bytes; with ``n_step`` above 1 one
+    more, and with ``frame_stack`` one frame and 8 bytes in the place of the two observations.
 
     Args:
         spaces: Give shapes and dtypes of observations and actions.
@@ -26,6 +25,10 @@ class UniformReplay:
         learning_starts: Env steps before the first update.
         train_every: Env steps from one round of updates to the next; a multiple of ``num_envs`` or less than it.
         updates: Updates in a round.
+        n_step: Steps from a batch's ``observation`` to its ``next_observation`` (Sutton 1988).
+        gamma: Discount factor within these steps.
+        frame_stack: Frames stacked in the last axis of an observation, the newest last: they are then stored once. 1
+            stores unstacked observations once, 0 stores observation and next observation whole.
     """
 
     def __init__(
@@ -38,70 +41,43 @@ class UniformReplay:
         learning_starts: int,
         train_every: int,
         updates: int,
+        n_step: int = 1,
+        gamma: float = 1.0,
+        frame_stack: int = 0,
     ) -> None:
-        self.capacity = -(-capacity // num_envs) * num_envs
-        self._num_envs = num_envs
+        self._rounds = Rounds.of(num_envs, learning_starts=learning_starts, train_every=train_every, updates=updates)
+        self._ring = Ring(
+            spaces, num_envs=num_envs, capacity=capacity, n_step=n_step, gamma=gamma, frame_stack=frame_stack
+        )
+        self.capacity = self._ring.capacity
         self._batch_size = batch_size
-        self._learning_starts = max(learning_starts, num_envs)
-        self._train_every = _rounded(train_every, num_envs)
-        self._updates = updates
-        self._added = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._fields = {
-            name: tf.Variable(tf.zeros((self.capacity, *shape), dtype), trainable=False)
-            for name, (shape, dtype) in _layout(spaces).items()
-        }
 
     def updates_in(self, env_steps: int) -> int:
-        """Counts the rounds from the start of learning to ``env_steps``."""
-        before = -(-self._learning_starts // self._train_every) - 1
-        return max(env_steps // self._train_every - before, 0) * self._updates
+        """Counts the updates from the start of learning to ``env_steps``."""
+        return self._rounds.updates_in(env_steps)
 
     def add(self, transition: Transition) -> None:
         """Writes one step of every env copy over the oldest ones."""
-        start = self._added % self.capacity
-        rows = tf.range(self._num_envs, dtype=tf.int64) + start
-        for name, variable in self._fields.items():
-            variable.scatter_update(tf.IndexedSlices(tf.cast(transition[name], variable.dtype), rows))
-        self._added.assign_add(self._num_envs)
+        self._ring.add(transition)
 
     def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
         """Returns ``updates`` at the end of every ``train_every`` steps once learning has started, else 0."""
-        due = (env_steps >= self._learning_starts) & (env_steps % self._train_every == 0)
-        return tf.where(due, tf.constant(self._updates, tf.int64), tf.constant(0, tf.int64))
+        return self._rounds.updates_due(env_steps)
 
     def sample(self, seed: tf.Tensor, index: tf.Tensor) -> Batch:
-        """Draws ``batch_size`` transitions, with replacement."""
+        """Draws ``batch_size`` transitions, with replacement.
+
+        With ``n_step`` above 1, ``reward`` is the discounted sum of so many rewards, ``next_observation`` and
+        ``terminated`` are those after the last of them, and ``discount`` is what a value there is multiplied with:
+        gamma to the number of steps. There are fewer steps where the episode ended, by termination or by truncation,
+        and where the newest transition is reached.
+        """
         del index
-        size = tf.minimum(self._added, self.capacity)
-        rows = tf.random.stateless_uniform([self._batch_size], seed, 0, size, tf.int64)
-        return {name: tf.gather(variable, rows) for name, variable in self._fields.items()}
+        return self._ring.batch(self._ring.draw(seed, self._batch_size))
 
     def feedback(self, batch: Batch, report: Mapping[str, tf.Tensor]) -> None:
         """A uniform memory has no use for TD errors."""
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns the transitions and how many there were."""
-        return {"added": self._added, **self._fields}
-
-
-def _layout(spaces: Spaces) -> dict[str, tuple[tuple[int, ...], Any]]:
-    observation, action = _shape(spaces.observation), _shape(spaces.action)
-    return {
-        "observation": observation,
-        "next_observation": observation,
-        "action": action,
-        "reward": ((), tf.float32),
-        "terminated": ((), tf.bool),
-    }
-
-
-def _shape(space: gymnasium.Space[Any]) -> tuple[tuple[int, ...], Any]:
-    if space.shape is None or space.dtype is None:
-        raise UsageError(f"the replay cannot store {space}: it stores spaces of one shape and dtype")
-    dtype = np.float32 if space.dtype == np.float64 else space.dtype
-    return tuple(space.shape), tf.as_dtype(dtype)
-
-
-def _rounded(train_every: int, num_envs: int) -> int:
-    """Rounds up to whole steps of all copies: with 16 copies nothing happens between 16 steps."""
-    return max(-(-train_every // num_envs), 1) * num_envs
+        return self._ring.state()

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from advdl.errors import UsageError
 from advdl.rl.source import Transition
+from advdl.rl.spaces import leaves, stored_dtype, unflatten
 from advdl.training.learner import Batch
+from advdl.training.randomness import permuted
 
 Specs = Mapping[str, Any]
 """By name: the ``tf.TensorSpec`` of one env copy's value at one step, or a nest of them."""
@@ -136,39 +138,17 @@ class RolloutSource:
         return tf.reshape(variable, (self.rollout_size, *variable.shape[2:]))
 
 
-def permuted(places: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
-    """Returns what a random permutation of ``range(size)`` has at the given places; int32, like ``places``.
-
-    The swap-or-not shuffle (Hoang, Morris & Rogaway 2012): each round pairs x with ``k - x`` modulo the size and
-    swaps the pairs that a hash picks, so each round is a permutation for any size. It needs no sort (XLA's is slow on a
-    CPU), no memory, and no more work than there are places. The hash is multiply-shift (Dietzfelbinger et al. 1997).
-
-    Args:
-        places: Where to look, int32 of any shape, each in ``range(size)``.
-        size: How many numbers are permuted.
-        seed: Stateless seed, int32 of shape [2]; the same seed is the same permutation.
-    """
-    rounds = 2 * size.bit_length() + 4  # twice as many as bits, and positions and neighbours are uniform
-    shifts = tf.unstack(tf.random.stateless_uniform([rounds], seed, 0, size, tf.int32))
-    keys = tf.unstack(tf.random.stateless_uniform([rounds, 2], seed + 1, None, None, tf.int32))
-    for shift, key in zip(shifts, keys, strict=True):
-        partner = shift - places
-        partner = tf.where(partner < 0, partner + size, partner)
-        hashed = tf.maximum(places, partner) * tf.bitwise.bitwise_or(key[0], 1) + key[1]
-        places = tf.where(hashed < 0, partner, places)
-    return places
-
-
-def space_spec(space: Any) -> tf.TensorSpec:
-    """Returns shape and dtype of a space's values as TensorFlow holds them; float64 becomes float32.
+def space_spec(space: Any) -> Any:
+    """Returns shape and dtype of a space's values as TensorFlow holds them, a nest of them for a nested space.
 
     Raises:
-        UsageError: The space has no single shape.
+        UsageError: A leaf has no single shape.
     """
-    if space.shape is None or space.dtype is None:
-        raise UsageError(f"a rollout cannot store {space}: it stores spaces of one shape and dtype")
-    dtype = tf.as_dtype(space.dtype)
-    return tf.TensorSpec(space.shape, tf.float32 if dtype == tf.float64 else dtype)
+    try:
+        specs = [tf.TensorSpec(leaf.shape, tf.as_dtype(stored_dtype(leaf))) for _, leaf in leaves(space)]
+    except TypeError as error:
+        raise UsageError(f"a rollout cannot store {space}: {error}") from error
+    return unflatten(space, specs)
 
 
 def _variables(specs: Any, leading: tuple[int, ...]) -> Any:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def watch(
     video: Path | None = None,
     fps: float | None = None,
     env_options: Mapping[str, Any] | None = None,
+    env_wrappers: Sequence[Any] = (),
 ) -> Watched:
     """Plays episodes one after the other in a window, or into a file.
 
@@ -54,6 +55,7 @@ def watch(
             without it a ``.gif`` beside it is written, which ``Watched.video`` says.
         fps: Frames per second of the file; None takes the env's own.
         env_options: Keyword arguments of ``gymnasium.make``.
+        env_wrappers: As ``env.wrappers`` has them.
 
     Raises:
         UsageError: No display and no file; a file of another kind; an env that does not render that way.
@@ -62,7 +64,7 @@ def watch(
     if video is None and not has_display():
         raise UsageError("there is no display to open a window on", hint="write a file: --video FILE.mp4")
     target = None if video is None else playable(video)
-    env = _make(env_id, "human" if target is None else "rgb_array", env_options or {})
+    env = _make(env_id, "human" if target is None else "rgb_array", env_options or {}, env_wrappers)
     try:
         rate = fps or float(env.metadata.get("render_fps") or _DEFAULT_FPS)
         with contextlib.nullcontext() if target is None else record(target, rate) as recorder:
@@ -81,7 +83,9 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _make(env_id: str, render_mode: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+def _make(
+    env_id: str, render_mode: str, options: Mapping[str, Any], wrappers: Sequence[Any]
+) -> gymnasium.Env[Any, Any]:
     # pygame greets on stdout, where only data belongs; a file needs neither a screen nor a sound card.
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     if render_mode == "rgb_array":
@@ -93,7 +97,7 @@ def _make(env_id: str, render_mode: str, options: Mapping[str, Any]) -> gymnasiu
     # Gymnasium itself shows in a window what an env can only draw.
     if render_mode not in modes and not (render_mode == "human" and "rgb_array" in modes):
         raise UsageError(f"env {env_id!r} does not render as {render_mode!r}", hint=f"it renders as {modes}")
-    return make_env(env_id, {**options, "render_mode": render_mode})
+    return make_env(env_id, {**options, "render_mode": render_mode}, wrappers)
 
 
 def _episode(

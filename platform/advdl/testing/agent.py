@@ -1,10 +1,9 @@
 """Conformance of agents: what the engine, the evaluation and the checkpoints rely on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -16,14 +15,16 @@ from advdl.rl.compiled import CompiledEngine
 from advdl.rl.functional import CompiledEnv
 from advdl.rl.source import Source
 from advdl.rl.spaces import Spaces
+from advdl.testing import learner_parts
 from advdl.testing.clauses import Clauses
 from advdl.testing.contract import ContractError
-from advdl.training.schedules import as_schedule
-from advdl.training.trainer import Trainer, Tuning, learner_variables
+from advdl.testing.learner_parts import values
+from advdl.testing.source import check_source, first_updates
+from advdl.training.learner import Batch
+from advdl.training.trainer import Trainer
 
 _COPIES = 8
 _POOL = 32
-_LONGEST = 200_000
 _REFUSAL = "spaces that it cannot handle are refused with a UsageError"
 
 
@@ -47,7 +48,7 @@ def check_agent(factory: Factory, *, spaces: Sequence[Spaces] | None = None) -> 
     clauses.require(refused, _REFUSAL, f"it takes {_text(impossible)}")
     for given in taken:
         agent = factory(given)
-        _check_models(clauses, agent, factory(given))
+        learner_parts.check_models(clauses, agent, factory(given))
         _check_acting(clauses, agent)
     agent = factory(taken[0])
     _check_compiled(clauses, agent)
@@ -72,37 +73,15 @@ def _takes(clauses: Clauses, factory: Factory, spaces: Spaces, *, must: bool) ->
             agent = factory(spaces)
     except UsageError as error:
         if must:
-            raise ContractError(clauses.what, f"it takes {_text(spaces)}", error.message) from error
+            raise clauses.broken(f"it takes {_text(spaces)}", error.message) from error
         return False
     is_agent = isinstance(agent, Agent)
     clauses.require(is_agent, "it is an advdl.rl.Agent", f"it is a {type(agent).__name__}")
     return True
 
 
-def _check_models(clauses: Clauses, first: Agent, second: Agent) -> None:
-    """Checkpoints find variables by name; the trainer changes only what is in them."""
-    clause = "models holds every Keras model by name"
-    found = {name: type(model).__name__ for name, model in first.models.items()}
-    good = all(isinstance(model, keras.Model | keras.layers.Layer) for model in first.models.values())
-    clauses.require(found and good, clause, f"it holds {found}")
-    ours, theirs = _layout(first), _layout(second)
-    clause = "the same options give the same variables by the same names"
-    different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    clauses.require(not different, clause, f"built a second time, {different[:1]} is another")
-    objectives = first.objectives()
-    names = [objective.name for objective in objectives]
-    clauses.require(names, "it has an objective", "objectives() is empty")
-    clauses.require(len({*names}) == len(names), "each objective has a name of its own", f"they are {names}")
-    known = {id(variable) for model in first.models.values() for variable in model.variables}
-    for objective in objectives:
-        clauses.require(objective.variables, "an objective has variables", f"{objective.name!r} has none")
-        lost = [variable.path for variable in objective.variables if id(variable) not in known]
-        clause = "the objectives' variables are among the models' variables"
-        clauses.require(not lost, clause, f"{lost[:1]} of {objective.name!r} is in none of {[*found]}")
-
-
 def _check_acting(clauses: Clauses, agent: Agent) -> None:
-    batch, before = _Batch(agent), _values(agent)
+    batch, before = _Batch(agent), values(agent)
     for how, progress in (("greedily", None), ("while training", _progress(0.0))):
         with clauses.clause(f"it acts {how}"):
             acted, again = batch.act(progress), batch.act(progress)
@@ -114,8 +93,7 @@ def _check_acting(clauses: Clauses, agent: Agent) -> None:
     close = _close(batch.act(None, rows=1).action, greedy[:1])
     clause = "the action for an observation does not depend on the rest of the batch"
     clauses.require(close, clause, "alone, it is another")
-    after = _values(agent)
-    changed = [name for name, value in before.items() if not np.array_equal(value, after[name])]
+    changed = learner_parts.changed(before, values(agent))
     clauses.require(not changed, "acting changes no variable", f"it changes {changed[:1]}")
 
 
@@ -151,10 +129,10 @@ def _check_learning(clauses: Clauses, agent: Agent) -> None:
     clause = "source(num_envs=n) builds what it learns from"
     with clauses.clause(clause):
         source = agent.source(num_envs=_COPIES)
-    steps = _first_updates(clauses, source)
-    trainer = Trainer(agent, _tunings(agent), total_updates=source.updates_in(steps))
+    steps = first_updates(clauses, source)
+    trainer = Trainer(agent, learner_parts.tunings(agent), total_updates=source.updates_in(steps))
     engine = CompiledEngine(_Shuffle(agent.spaces), agent, trainer, source, num_envs=_COPIES, total_steps=steps, seed=0)
-    before = _values(agent)
+    before = values(agent)
     with clauses.clause("it learns in the compiled engine, from transitions that its source accepts"):
         while engine.env_steps < steps:
             engine.advance(steps)
@@ -162,28 +140,26 @@ def _check_learning(clauses: Clauses, agent: Agent) -> None:
     clause = "updates_in counts the updates that are due"
     # Fewer is right: what feedback tells a source may end a round early.
     clauses.require(0 < made <= planned, clause, f"{made} were due in {steps} env steps, not {planned}")
-    after = _values(agent)
-    broken = [name for name, value in after.items() if not np.isfinite(value).all()]
-    clauses.require(not broken, "variables stay finite", f"after {made} updates {broken[:1]} is not")
-    changed = any(not np.array_equal(value, before[name]) for name, value in after.items())
-    clauses.require(changed, "an update changes something", f"{made} updates changed nothing")
+    learner_parts.check_finite(clauses, agent, made)
+    learner_parts.check_changed(clauses, before, agent, made)
+    _check_source(clauses, agent, trainer)
 
 
-def _first_updates(clauses: Clauses, source: Source) -> int:
-    """Returns how many env steps the first updates take."""
-    for steps in range(_COPIES, _LONGEST, _COPIES):
-        if source.updates_in(steps):
-            return steps
-    raise ContractError(clauses.what, "it makes updates", f"none is due in {_LONGEST:,} env steps")
+def _check_source(clauses: Clauses, agent: Agent, trainer: Trainer) -> None:
+    """The source alone; whatever clause it breaks is the agent's."""
+    extras = _Batch(agent).act(_progress(0.0)).extras
 
+    def report(batch: Batch) -> Mapping[str, tf.Tensor]:
+        found: Mapping[str, tf.Tensor] = tf.function(trainer.update, autograph=False)(batch, tf.constant((3, 5)))
+        return found
 
-def _tunings(agent: Agent) -> dict[str, Tuning]:
-    tunings = {}
-    for objective in agent.objectives():
-        optimizer = keras.optimizers.Adam(1e-3)
-        optimizer.build(list(objective.variables))
-        tunings[objective.name] = Tuning(optimizer, as_schedule(1e-3))
-    return tunings
+    def build() -> Source:
+        return agent.source(num_envs=_COPIES)
+
+    try:
+        check_source(build, agent.spaces, num_envs=_COPIES, extras=extras, report=report)
+    except ContractError as error:
+        raise clauses.broken(f"its source keeps its contract: {error.clause}", error.detail) from error
 
 
 class _Batch:
@@ -238,14 +214,6 @@ def _samples(space: gymnasium.Space[Any], count: int) -> NDArray[Any]:
 
 def _progress(env_steps: float) -> Progress:
     return Progress(tf.constant(env_steps), 1000.0)
-
-
-def _values(agent: Agent) -> dict[str, NDArray[Any]]:
-    return {name: variable.numpy() for name, variable in learner_variables(agent).items()}
-
-
-def _layout(agent: Agent) -> dict[str, Any]:
-    return {name: (tuple(variable.shape), variable.dtype.name) for name, variable in learner_variables(agent).items()}
 
 
 def _close(one: Any, two: Any) -> bool:

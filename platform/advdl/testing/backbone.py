@@ -12,7 +12,6 @@ from advdl.errors import UsageError
 from advdl.plugin.options import Factory
 from advdl.testing import keras_parts
 from advdl.testing.clauses import Clauses
-from advdl.testing.contract import ContractError
 
 
 def check_backbone(factory: Factory, *, spaces: Sequence[gymnasium.Space[Any]] | None = None) -> None:
@@ -49,7 +48,7 @@ def _takes(clauses: Clauses, factory: Factory, space: gymnasium.Space[Any], must
             factory(space)
     except UsageError as error:
         if must:
-            raise ContractError(clauses.what, f"it takes {space}", error.message) from error
+            raise clauses.broken(f"it takes {space}", error.message) from error
         return False
     return True
 

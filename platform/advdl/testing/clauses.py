@@ -30,6 +30,7 @@ class Clauses:
     """
 
     def __init__(self, kind: str, factory: Factory) -> None:
+        self.kind = kind
         self.what = f"{kind} {getattr(factory, '__name__', type(factory).__name__)}"
 
     @contextlib.contextmanager
@@ -41,9 +42,13 @@ class Clauses:
             raise
         except Exception as error:
             found = str(error) if isinstance(error, AssertionError) else reason(error)
-            raise ContractError(self.what, clause, found) from error
+            raise self.broken(clause, found) from error
 
     def require(self, holds: Any, clause: str, detail: str) -> None:
         """Raises a ``ContractError`` unless a clause holds."""
         if not holds:
-            raise ContractError(self.what, clause, detail)
+            raise self.broken(clause, detail)
+
+    def broken(self, clause: str, detail: str) -> ContractError:
+        """Builds the error for a clause that is broken."""
+        return ContractError(self.what, clause, detail, kind=self.kind)

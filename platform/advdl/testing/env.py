@@ -46,7 +46,7 @@ def _check_spaces(env: CompiledEnv) -> None:
     for name in ("observation_space", "action_space"):
         space = getattr(env, name, None)
         if not isinstance(space, gymnasium.Space):
-            raise ContractError(type(env).__name__, f"{name} is a Gymnasium space", f"it is {space!r}")
+            raise ContractError(type(env).__name__, f"{name} is a Gymnasium space", f"it is {space!r}", kind="env")
 
 
 class _Check:
@@ -136,8 +136,8 @@ class _Check:
         except UsageError:
             return
         except Exception as error:
-            raise ContractError(self._name, clause, f"it raised {type(error).__name__}: {error}") from error
-        raise ContractError(self._name, clause, "it accepted 'no_such_param'")
+            raise ContractError(self._name, clause, f"it raised {type(error).__name__}: {error}", kind="env") from error
+        raise ContractError(self._name, clause, "it accepted 'no_such_param'", kind="env")
 
     def _start(self) -> Any:
         return self._env.initial(_seed(0), None, batch_size=_COPIES)
@@ -170,11 +170,11 @@ class _Check:
             return run()
         except Exception as error:  # whatever a third party's env raises, the clause is what failed
             lines = str(error).strip().splitlines() or [""]
-            raise ContractError(self._name, clause, f"{type(error).__name__}: {lines[0]}") from error
+            raise ContractError(self._name, clause, f"{type(error).__name__}: {lines[0]}", kind="env") from error
 
     def _require(self, holds: bool | np.bool_, clause: str, detail: str) -> None:
         if not holds:
-            raise ContractError(self._name, clause, detail)
+            raise ContractError(self._name, clause, detail, kind="env")
 
 
 def _instance(env: CompiledEnv | Factory | Component) -> CompiledEnv:
@@ -184,9 +184,11 @@ def _instance(env: CompiledEnv | Factory | Component) -> CompiledEnv:
             made = made()
         except TypeError as error:
             name = getattr(made, "__name__", repr(made))
-            raise ContractError(name, "it can be made with its default options", str(error)) from error
+            raise ContractError(name, "it can be made with its default options", str(error), kind="env") from error
     if not isinstance(made, CompiledEnv):
-        raise ContractError(repr(made), "it is an advdl.rl.functional.CompiledEnv", f"it is a {type(made).__name__}")
+        raise ContractError(
+            repr(made), "it is an advdl.rl.functional.CompiledEnv", f"it is a {type(made).__name__}", kind="env"
+        )
     return made
 
 

@@ -153,7 +153,7 @@ class TwinComparison:
             self._differs(what, f"{what} differs by {excess.max():.2g} * (1 + |value|), not {self._tolerance:g}")
 
     def _differs(self, what: str, detail: str) -> None:
-        raise ContractError(self._name, f"its {what} equals its twin's", detail)
+        raise ContractError(self._name, f"its {what} equals its twin's", detail, kind="env")
 
 
 def check_twin(
@@ -194,7 +194,9 @@ def _same_facts(env: CompiledEnv, twin_id: str, twin: gymnasium.Env[Any, Any]) -
     }
     for name, (ours, theirs) in pairs.items():
         if ours != theirs:
-            raise ContractError(type(env).__name__, f"its {name} equals its twin's", f"{ours} is not {theirs}")
+            raise ContractError(
+                type(env).__name__, f"its {name} equals its twin's", f"{ours} is not {theirs}", kind="env"
+            )
 
 
 def _state(twin: gymnasium.Env[Any, Any]) -> Array:

@@ -1,14 +1,64 @@
-"""Starts TensorFlow: quietly, with XLA's programs kept on disk from one process to the next."""
+"""Starts what a process computes with: TensorFlow, quietly and with its programs kept on disk, or torch without it."""
 
 import contextlib
+import importlib
 import os
 import platform
 import sys
+import types
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from advdl.errors import RunError, UsageError
+
 _PERSISTENT_CACHE = "--tf_xla_persistent_cache_directory={} --tf_xla_persistent_cache_device_types=CPU"
+
+
+_WITHOUT_TENSORFLOW = "tensorboard.compat.notf"
+
+
+def start_backend(name: str = "tensorflow") -> None:
+    """Sets a process up for a backend of Keras. It must come before anything imports Keras.
+
+    Args:
+        name: ``tensorflow`` or ``torch``; what a component's ``details["backend"]`` says.
+
+    Raises:
+        UsageError: There is no such backend.
+        RunError: The process runs on another one already.
+    """
+    starts = {"tensorflow": start_tensorflow, "torch": start_torch}
+    if name not in starts:
+        raise UsageError(f"there is no backend {name!r}", hint=f"a component's details may say {' or '.join(starts)}")
+    starts[name]()
+
+
+def start_torch() -> None:
+    """Makes torch the backend of Keras and keeps TensorFlow out.
+
+    Torch's TensorBoard writer would import TensorFlow, for nothing but its file system: about ten seconds. TensorBoard
+    has a stand-in for it, and a switch: a module that need only exist. It is there while torch's writer is imported.
+
+    Raises:
+        RunError: Keras runs on another backend already, and there is one a process.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.backend.backend() != "torch":
+        other = keras.backend.backend()
+        raise RunError(
+            f"Keras runs on {other} in this process, and an agent on torch needs a process of its own",
+            hint="run it with: advdl agent train",
+        )
+    os.environ["KERAS_BACKEND"] = "torch"
+    there = sys.modules.get(_WITHOUT_TENSORFLOW)
+    sys.modules[_WITHOUT_TENSORFLOW] = there or types.ModuleType(_WITHOUT_TENSORFLOW)
+    try:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("torch.utils.tensorboard")
+    finally:
+        if there is None:
+            del sys.modules[_WITHOUT_TENSORFLOW]
 
 
 def xla_cache_folder() -> Path:

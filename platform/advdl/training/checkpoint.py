@@ -4,7 +4,8 @@ A step is written to a temporary folder beside its final place, every file is sy
 hashes comes last, and one rename publishes it. So a crash at any moment leaves the steps that were there
 before, and perhaps the new one. The latest step is found by looking, never by a pointer that could be stale.
 
-    checkpoints/step-000000012345/   state.index, state.data-00000-of-00001   the tensors, a TensorBundle
+    checkpoints/step-000000012345/   state.index, state.data-00000-of-00001   the tensors, a TensorBundle; or
+                                     state.npz                                the arrays of a run without TensorFlow
                                      meta.json                                plain facts
                                      manifest.json                            hashes, names, shapes, dtypes
                                      best                                     present if pruning must keep it
@@ -19,14 +20,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from errno import ENOSPC
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
+import numpy as np
 
 from advdl.errors import CorruptError, RunError, UsageError
 from advdl.training.disk import Disk
-from advdl.training.manifest import DATA, INDEX, MANIFEST, META, DamageError, Manifest
-from advdl.training.state import Array, State, TensorFact, assign, differences, read
+from advdl.training.manifest import MANIFEST, META, DamageError, Manifest
+from advdl.training.tensor_format import TensorFormat, format_of, tensor_bundle
+from advdl.training.tensors import Array, differences
+
+if TYPE_CHECKING:
+    from advdl.training.state import State
 
 _STEP_NAME = re.compile(r"step-(\d{12,})")
 _BEST = "best"
@@ -45,6 +50,21 @@ class Restored:
     meta: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What ``load`` read.
+
+    Attributes:
+        step: The step that was saved.
+        meta: The plain facts that were saved with it.
+        arrays: The tensors by name.
+    """
+
+    step: int
+    meta: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+
+
 class CheckpointStore:
     """The checkpoints of one run, in one folder, written by one process at a time.
 
@@ -52,14 +72,23 @@ class CheckpointStore:
         folder: Where the steps' folders are; made at the first save.
         keep_last: How many of the newest steps pruning keeps, at least 1; the best one stays besides.
         disk: The file system; tests pass one that fails.
+        tensor_format: How ``save`` writes tensors; TensorFlow's own format when None. Reading finds out by itself.
     """
 
-    def __init__(self, folder: Path, *, keep_last: int = 2, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep_last: int = 2,
+        disk: Disk | None = None,
+        tensor_format: TensorFormat | None = None,
+    ) -> None:
         if keep_last < 1:
             raise UsageError(f"checkpoint.keep_last is {keep_last}, and must be at least 1")
         self.folder = folder
         self._keep_last = keep_last
         self._disk = disk or Disk()
+        self._tensor_format = tensor_format
 
     def path(self, step: int) -> Path:
         """Returns the folder of a step, whether it is there or not."""
@@ -95,7 +124,7 @@ class CheckpointStore:
             reason = _reason(error)
             raise RunError(f"cannot mark step {step} as the best one in {self.folder}: {reason}") from error
 
-    def save(self, step: int, state: State, meta: Mapping[str, Any]) -> Path:
+    def save(self, step: int, state: "State", meta: Mapping[str, Any]) -> Path:
         """Publishes a state as step ``step``, then prunes.
 
         A step that is there and sound is left as it is. A run has one history: later steps, left over from
@@ -121,7 +150,7 @@ class CheckpointStore:
             self._prepare()
             self._write(work, step, state, facts)
             self._publish(work, step)
-        except (OSError, tf.errors.OpError) as error:
+        except OSError as error:
             self._abandon(work)
             rest = f"the previous one, step {earlier[-1]}, is intact" if earlier else "there is none before it"
             raise RunError(
@@ -133,7 +162,7 @@ class CheckpointStore:
 
     def restore(
         self,
-        state: State,
+        state: "State",
         step: int | None = None,
         *,
         partial: bool = False,
@@ -151,22 +180,29 @@ class CheckpointStore:
             UsageError: There is no checkpoint, or it does not fit the live state: names, shapes or dtypes.
             CorruptError: No step (or not the one asked for) is sound, or a newer advdl wrote it.
         """
-        damaged: dict[int, str] = {}
-        for candidate in self._candidates(step):
-            try:
-                manifest, meta = self._open(candidate)
-                self._compare(candidate, state, manifest, partial=partial)
-                tensors = self._read(candidate, manifest, list(state))
-            except DamageError as damage:
-                damaged[candidate] = str(damage)
-                continue
-            if damaged:
-                warn(f"{self._complaint(damaged)}; step {candidate} is used instead")
-            assign(state, tensors)
-            return Restored(candidate, meta)
-        others = [other for other in self.steps() if other not in damaged]
-        hint = f"other steps that are there: {', '.join(map(str, others))}" if others else ""
-        raise CorruptError(self._complaint(damaged), hint=hint)
+        found, tensors = self._sound_tensors(step, warn, lambda *opened: self._fitting(state, *opened, partial=partial))
+        self._format(found.manifest).assign(state, tensors)
+        return Restored(found.step, found.meta)
+
+    def load(self, step: int | None = None, *, prefix: str = "", warn: Callable[[str], None] = warnings.warn) -> Loaded:
+        """Returns a saved state, whatever it holds; needs no live one.
+
+        Args:
+            step: Which step; None takes the newest that is sound.
+            prefix: Only tensors whose names start with it.
+            warn: Told once, in one sentence, when damaged steps were passed over.
+
+        Raises:
+            UsageError: There is no checkpoint.
+            CorruptError: As ``restore``.
+        """
+
+        def wanted(step: int, manifest: Manifest) -> Sequence[str]:
+            del step
+            return [name for name in manifest.tensors if name.startswith(prefix)]
+
+        found, tensors = self._sound_tensors(step, warn, wanted)
+        return Loaded(found.step, found.meta, {name: np.asarray(tensor) for name, tensor in tensors.items()})
 
     def read(self, step: int, *, prefix: str = "") -> dict[str, Array]:
         """Returns a step's tensors whose names start with ``prefix``; needs no live state.
@@ -175,13 +211,7 @@ class CheckpointStore:
             UsageError: There is no such step.
             CorruptError: It is damaged.
         """
-        self._require(step)
-        try:
-            manifest, _ = self._open(step)
-            names = [name for name in manifest.tensors if name.startswith(prefix)]
-            return {name: tensor.numpy() for name, tensor in self._read(step, manifest, names).items()}
-        except DamageError as damage:
-            raise CorruptError(self._complaint({step: str(damage)})) from damage
+        return dict(self.load(step, prefix=prefix).arrays)
 
     def meta(self, step: int) -> Mapping[str, Any]:
         """Returns the facts saved with a step.
@@ -220,17 +250,51 @@ class CheckpointStore:
         for stale in self.folder.glob(".tmp-*"):
             self._disk.remove_tree(stale)
 
-    def _write(self, work: Path, step: int, state: State, facts: bytes) -> None:
+    def _sound_tensors(
+        self, step: int | None, warn: Callable[[str], None], choose: Callable[[int, Manifest], Sequence[str]]
+    ) -> "tuple[_Opened, dict[str, Any]]":
+        """Reads the chosen tensors of the first candidate that is sound."""
+        damaged: dict[int, str] = {}
+        for candidate in self._candidates(step):
+            try:
+                manifest, meta = self._open(candidate)
+                names = choose(candidate, manifest)
+                tensors = self._format(manifest).read(self.path(candidate), manifest.tensors, names)
+            except DamageError as damage:
+                damaged[candidate] = str(damage)
+                continue
+            if damaged:
+                warn(f"{self._complaint(damaged)}; step {candidate} is used instead")
+            return _Opened(candidate, manifest, meta), tensors
+        others = [other for other in self.steps() if other not in damaged]
+        hint = f"other steps that are there: {', '.join(map(str, others))}" if others else ""
+        raise CorruptError(self._complaint(damaged), hint=hint)
+
+    def _fitting(self, state: "State", step: int, manifest: Manifest, *, partial: bool) -> Sequence[str]:
+        """Returns the names that a live state has, once the saved one fits it."""
+        live = self._format(manifest).backing(state)
+        found = differences(live, manifest.tensors, partial=partial)
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise UsageError(
+                f"the checkpoint of step {step} in {self.folder} does not fit: {found[0]}{more}",
+                hint="the agent, its options, the env or a plugin has changed since it was saved",
+            )
+        return list(state)
+
+    def _format(self, manifest: Manifest) -> TensorFormat:
+        return format_of(list(manifest.files))
+
+    def _write(self, work: Path, step: int, state: "State", facts: bytes) -> None:
         self._disk.mkdir(work)
-        tensors = read(state)
-        described = {name: TensorFact.of(tensor) for name, tensor in tensors.items()}
-        self._disk.save_tensors(work / "state", tensors)
-        if (work / DATA).stat().st_size < sum(fact.size for fact in described.values()):
+        tensors = self._tensor_format or tensor_bundle()
+        described = tensors.write(work, state, self._disk)
+        if (work / tensors.data).stat().st_size < sum(fact.size for fact in described.values()):
             raise OSError(ENOSPC, os.strerror(ENOSPC))  # the hashes would vouch for a file that is too short
         self._disk.write_bytes(work / META, facts)
-        for name in (INDEX, DATA, META):
+        for name in (*tensors.files, META):
             self._disk.sync(work / name)
-        manifest = Manifest.describe(work, step, described, self._disk)
+        manifest = Manifest.describe(work, step, described, self._disk, tensors.files)
         self._disk.write_bytes(work / MANIFEST, manifest.render())
         self._disk.sync(work / MANIFEST)
 
@@ -287,48 +351,28 @@ class CheckpointStore:
         except CorruptError as error:
             raise CorruptError(f"{folder} is refused: {error}", hint="upgrade advdl") from error
 
-    def _read(self, step: int, manifest: Manifest, names: Sequence[str]) -> dict[str, tf.Tensor]:
-        """Reads tensors; their checksums are TensorFlow's own, a second guard after the manifest's."""
-        if not names:
-            return {}
-        try:
-            values = tf.raw_ops.RestoreV2(
-                prefix=str(self.path(step) / "state"),
-                tensor_names=list(names),
-                shape_and_slices=[""] * len(names),
-                dtypes=[tf.as_dtype(manifest.tensors[name].dtype) for name in names],
-            )
-        except (tf.errors.OpError, TypeError) as error:
-            raise DamageError(_reason(error)) from error
-        tensors = dict(zip(names, values, strict=True))
-        if any(TensorFact.of(tensor) != manifest.tensors[name] for name, tensor in tensors.items()):
-            raise DamageError(f"{INDEX} and {MANIFEST} contradict each other")
-        return tensors
-
-    def _compare(self, step: int, state: State, manifest: Manifest, *, partial: bool) -> None:
-        found = differences(state, manifest.tensors, partial=partial)
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            raise UsageError(
-                f"the checkpoint of step {step} in {self.folder} does not fit: {found[0]}{more}",
-                hint="the agent, its options, the env or a plugin has changed since it was saved",
-            )
-
     def _complaint(self, damaged: Mapping[int, str]) -> str:
         reasons = ", ".join(f"step {step} ({reason})" for step, reason in damaged.items())
         return f"damaged in {self.folder}: {reasons}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A step whose every byte has been verified."""
+
+    step: int
+    manifest: Manifest
+    meta: Mapping[str, Any]
+
+
 def _full(error: Exception) -> bool:
-    return isinstance(error, tf.errors.ResourceExhaustedError) or getattr(error, "errno", None) == ENOSPC
+    return getattr(error, "errno", None) == ENOSPC
 
 
 def _reason(error: Exception) -> str:
-    """Returns why, in a few words, without TensorFlow's decoration."""
+    """Returns why, in a few words."""
     if _full(error):
         return "no space left on the device"
     if isinstance(error, OSError):
         return (error.strerror or str(error)).lower()
-    if isinstance(error, tf.errors.OpError):
-        return str(error.message).rsplit(";", 1)[-1].split(" [Op:")[0].strip().lower()
     return str(error)

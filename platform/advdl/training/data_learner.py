@@ -3,12 +3,18 @@
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium
 import tensorflow as tf
 
 from advdl.training.learner import Batch, Learner
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from advdl.training.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,27 @@ class DataLearner(Learner):
 
     def __init__(self, spec: DataSpec) -> None:
         self.spec = spec
+
+    def adapt(self, batch: Batch) -> None:
+        """Reads scales off the training data, before the first update. What it changes is part of ``models``.
+
+        Args:
+            batch: Training data, or enough of them to tell means and standard deviations.
+        """
+        del batch
+
+    def pictures(self, data: "Dataset", seed: int) -> "Mapping[str, NDArray[np.uint8]]":
+        """Draws what is worth seeing of what has been learnt, such as samples or a confusion matrix.
+
+        Args:
+            data: Data that training has not seen.
+            seed: The same seed gives the same pictures.
+
+        Returns:
+            Pictures by name, uint8 ``[height, width, 3]``; none by default.
+        """
+        del data, seed
+        return {}
 
     @abc.abstractmethod
     def measure(self, batch: Batch, seed: tf.Tensor) -> Mapping[str, tf.Tensor]:

@@ -1,5 +1,6 @@
 """Devices: what a run's updates are made on. Claimed once a process, before TensorFlow computes anything."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Devices:
 
 
 def claim_devices(count: int, environ: Mapping[str, str]) -> Devices | None:
-    """Sets up what shares each update's batch; None for one device of one worker.
+    """Sets up, or returns, what shares each update's batch; None for one device of one worker.
 
     Devices are the machine's GPUs, or parts of its CPU where it has none. With several workers, as ``TF_CONFIG`` says,
     this waits until all of them are there.
@@ -36,7 +37,13 @@ def claim_devices(count: int, environ: Mapping[str, str]) -> Devices | None:
     Raises:
         UsageError: There are not so many devices.
     """
-    cluster = cluster_of(environ)
+    return _claimed(count, environ.get("TF_CONFIG", ""))
+
+
+@functools.cache
+def _claimed(count: int, tf_config: str) -> Devices | None:
+    """The devices are the process' own, and set up once in it."""
+    cluster = cluster_of({"TF_CONFIG": tf_config})
     if cluster is not None:
         return _several_workers(cluster, count)
     return None if count == 1 else Devices(_mirrored(count))

@@ -4,14 +4,14 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-import tensorflow as tf
+from typing import Any
 
 
 class Disk:
     """The file system as a checkpoint needs it.
 
-    Every method raises ``OSError`` or, where TensorFlow writes, ``tf.errors.OpError``.
+    Every method raises ``OSError`` or, where TensorFlow writes, ``tf.errors.OpError``. TensorFlow is imported by the
+    one method that needs it.
     """
 
     def mkdir(self, folder: Path) -> None:
@@ -22,14 +22,22 @@ class Disk:
         """Writes a file; it is on the disk only after ``sync``."""
         path.write_bytes(content)
 
-    def save_tensors(self, prefix: Path, tensors: Mapping[str, tf.Tensor]) -> None:
+    def save_tensors(self, prefix: Path, tensors: Mapping[str, Any]) -> None:
         """Writes tensors as one TensorBundle: ``<prefix>.index`` and ``<prefix>.data-00000-of-00001``."""
+        import tensorflow as tf
+
         tf.raw_ops.SaveV2(
             prefix=str(prefix),
             tensor_names=list(tensors),
             shape_and_slices=[""] * len(tensors),
             tensors=list(tensors.values()),
         )
+
+    def save_arrays(self, path: Path, arrays: Mapping[str, Any]) -> None:
+        """Writes NumPy arrays as one uncompressed ``.npz`` archive."""
+        import numpy as np
+
+        np.savez(path, **arrays)
 
     def sync(self, path: Path) -> None:
         """Waits until a file's content, or a folder's list of names, is on the disk."""

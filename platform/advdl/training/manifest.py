@@ -2,21 +2,30 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from advdl.errors import CorruptError
 from advdl.training.disk import Disk
-from advdl.training.state import TensorFact
+from advdl.training.tensors import TensorFact
 
 FORMAT = 1
 INDEX = "state.index"
 DATA = "state.data-00000-of-00001"
+ARRAYS = "state.npz"
 META = "meta.json"
 MANIFEST = "manifest.json"
-_FILES = (DATA, INDEX, META)
+
+BUNDLE_FILES = (DATA, INDEX)
+"""The files of a state that TensorFlow wrote."""
+
+ARRAY_FILES = (ARRAYS,)
+"""The files of a state that NumPy wrote."""
+
+LAYOUTS = (BUNDLE_FILES, ARRAY_FILES)
+"""What may lie beside ``meta.json``."""
 
 
 class DamageError(Exception):
@@ -51,9 +60,11 @@ class Manifest:
     tensors: Mapping[str, TensorFact]
 
     @classmethod
-    def describe(cls, folder: Path, step: int, tensors: Mapping[str, TensorFact], disk: Disk) -> "Manifest":
-        """Hashes the files of a folder that has just been written."""
-        return cls(step, {name: FileFact.of(folder / name, disk) for name in _FILES}, tensors)
+    def describe(
+        cls, folder: Path, step: int, tensors: Mapping[str, TensorFact], disk: Disk, files: Sequence[str]
+    ) -> "Manifest":
+        """Hashes the files of a folder that has just been written: ``files``, those of the tensors, and the facts."""
+        return cls(step, {name: FileFact.of(folder / name, disk) for name in (*files, META)}, tensors)
 
     def render(self) -> bytes:
         """Returns the manifest as JSON, with its own hash in it."""
@@ -89,7 +100,7 @@ class Manifest:
         """
         if self.step != step:
             raise DamageError(f"its files are those of step {self.step}")
-        if sorted(self.files) != sorted(_FILES):
+        if not any(set(self.files) == {*layout, META} for layout in LAYOUTS):
             raise DamageError(f"{MANIFEST} is not a checkpoint's")
         for name, fact in self.files.items():
             size = (folder / name).stat().st_size

@@ -33,3 +33,26 @@ class Stream:
 def fold(seed: tf.Tensor, index: int) -> tf.Tensor:
     """Derives the ``index``-th seed from a seed, for several draws within one step."""
     return seed + tf.constant([_signed(index * _GOLDEN), 0], tf.int32)
+
+
+def permuted(places: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+    """Returns what a random permutation of ``range(size)`` has at the given places; int32, like ``places``.
+
+    The swap-or-not shuffle (Hoang, Morris & Rogaway 2012): each round pairs x with ``k - x`` modulo the size and
+    swaps the pairs that a hash picks, so each round is a permutation for any size. It needs no sort (XLA's is slow on a
+    CPU), no memory, and no more work than there are places. The hash is multiply-shift (Dietzfelbinger et al. 1997).
+
+    Args:
+        places: Where to look, int32 of any shape, each in ``range(size)``.
+        size: How many numbers are permuted.
+        seed: Stateless seed, int32 of shape [2]; the same seed is the same permutation.
+    """
+    rounds = 2 * size.bit_length() + 4  # twice as many as bits, and positions and neighbours are uniform
+    shifts = tf.unstack(tf.random.stateless_uniform([rounds], seed, 0, size, tf.int32))
+    keys = tf.unstack(tf.random.stateless_uniform([rounds, 2], seed + 1, None, None, tf.int32))
+    for shift, key in zip(shifts, keys, strict=True):
+        partner = shift - places
+        partner = tf.where(partner < 0, partner + size, partner)
+        hashed = tf.maximum(places, partner) * tf.bitwise.bitwise_or(key[0], 1) + key[1]
+        places = tf.where(hashed < 0, partner, places)
+    return places

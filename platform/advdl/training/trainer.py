@@ -120,6 +120,14 @@ class Trainer:
             self._averages.update(self.updates.read_value())
         return report
 
+    def jits(self, jit: bool) -> bool:
+        """Says whether XLA can compile a program with updates in it: not with what devices exchange."""
+        return jit and self.replicas is None
+
+    def guard(self) -> contextlib.AbstractContextManager[None]:
+        """Surrounds a call of a program with updates: a lost worker becomes a ``RunError``."""
+        return contextlib.nullcontext() if self.replicas is None else self.replicas.guard()
+
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Gives the learner its averaged weights for as long as the context lasts; nothing changes without averages."""
         return contextlib.nullcontext() if self._averages is None else self._averages.in_place()

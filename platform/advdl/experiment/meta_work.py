@@ -1,0 +1,210 @@
+"""MetaWork: a meta-learner that trains on tasks and is judged by how it adapts to held-out ones."""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from advdl.errors import UsageError
+from advdl.experiment.build import build_trainer, building
+from advdl.experiment.config import Experiment
+from advdl.experiment.learnt import learnt_state, used_state
+from advdl.experiment.policy import chosen_step
+from advdl.experiment.run_folder import RunFolder
+from advdl.experiment.schema import General, Meta, MetaEvaluation
+from advdl.experiment.schema import Trainer as TrainerSection
+from advdl.experiment.work import Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from advdl.plugin.host import PluginHost
+    from advdl.training.adapter import Adapter
+    from advdl.training.checkpoint import CheckpointStore
+    from advdl.training.meta_engine import MetaEngine
+    from advdl.training.metrics import RunningMeans
+    from advdl.training.state import Array, State
+    from advdl.training.tasks import Tasks
+
+_INTERVAL = 1.96  # standard errors of a 95% interval
+
+
+@dataclass(frozen=True, slots=True)
+class MetaParts:
+    """What a meta-learner is made of.
+
+    Attributes:
+        tasks: What it adapts to.
+        adapter: What is trained.
+    """
+
+    tasks: "Tasks"
+    adapter: "Adapter"
+
+
+class MetaWork:
+    """Drives a meta-engine.
+
+    Args:
+        experiment: The resolved configuration.
+        parts: Tasks and adapter.
+        engine: The engine.
+    """
+
+    unit, watched, target = "meta-updates", "learn/meta/loss", None
+
+    def __init__(self, experiment: Experiment, parts: MetaParts, engine: "MetaEngine") -> None:
+        self._parts, self._engine = parts, engine
+        self._seed = experiment.section(General).seed
+        self._evaluation = experiment.section(MetaEvaluation)
+        self.metrics: RunningMeans = engine.metrics
+
+    @property
+    def step(self) -> int:
+        """Meta-updates made so far."""
+        return self._engine.updates
+
+    def build(self) -> None:
+        """Traces the engine's program."""
+        self._engine.build()
+
+    def advance(self, until: int) -> None:
+        """Runs a chunk of the engine."""
+        self._engine.advance(until)
+
+    def state(self) -> "State":
+        """Returns the engine's state, the trainer's in it."""
+        return self._engine.state()
+
+    def learnt(self) -> "State":
+        """Returns the adapter's variables, the learner's among them."""
+        return learnt_state(self._engine.trainer)
+
+    def weights(self) -> "Mapping[str, np.ndarray]":
+        """Returns the trainable variables."""
+        from advdl.training.trainer import learner_weights
+
+        return learner_weights(self._parts.adapter)
+
+    def store(self, folder: Any, *, keep_last: int) -> "CheckpointStore":
+        """Returns a store of TensorFlow checkpoints."""
+        from advdl.training.checkpoint import CheckpointStore
+
+        return CheckpointStore(folder, keep_last=keep_last)
+
+    def judge(self, purpose: str) -> Verdict:
+        """Adapts to held-out tasks that no other evaluation of the run has."""
+        seed = zlib.crc32(f"{self._seed}/{purpose}/{self.step}".encode())
+        evaluation = self._evaluation
+        with self._engine.trainer.averaged():
+            return judged(self._parts, self._engine.judge, count=evaluation.tasks, steps=evaluation.steps, seed=seed)
+
+
+def build(experiment: Experiment, host: "PluginHost") -> MetaWork:
+    """Builds the work of a run of the family ``meta``."""
+    from advdl.training.meta_engine import MetaEngine
+
+    general, section = experiment.section(General), experiment.section(TrainerSection)
+    parts = build_parts(experiment, host)
+    engine = MetaEngine(
+        parts.tasks,
+        parts.adapter,
+        build_trainer(experiment, host, parts.adapter, general.steps),
+        meta_batch=experiment.section(Meta).batch,
+        seed=general.seed,
+        jit=section.jit != "off",
+        chunk_seconds=section.chunk_seconds,
+    )
+    return MetaWork(experiment, parts, engine)
+
+
+def build_parts(experiment: Experiment, host: "PluginHost") -> MetaParts:
+    """Builds tasks, learner and adapter.
+
+    Raises:
+        UsageError: They do not fit each other.
+    """
+    with building(experiment):
+        tasks: Tasks = host.build("tasks", experiment.data["tasks"])
+        learner = host.build("learner", experiment.data["learner"], tasks.spec)
+        adapter: Adapter = host.build("adapter", experiment.data["adapter"], learner)
+    return MetaParts(tasks, adapter)
+
+
+def load_meta(
+    folder: RunFolder, host: "PluginHost", checkpoint: str = "best", warn: Callable[[str], None] = print
+) -> tuple[MetaParts, int]:
+    """Rebuilds a run's meta-learner and fills it from a checkpoint.
+
+    Args:
+        folder: The run.
+        host: The plugins.
+        checkpoint: ``"best"`` (the last where none is marked), ``"last"``, or a step.
+        warn: Told when a damaged checkpoint is passed over.
+
+    Returns:
+        The parts and the checkpoint's step.
+
+    Raises:
+        UsageError: The run trained no meta-learner, or there is no such checkpoint.
+        CorruptError: It is damaged, and so is every other.
+    """
+    family = folder.record().family
+    if family != "meta":
+        raise UsageError(
+            f"run {folder.id} was not meta-trained: it trained a {family}",
+            hint="advdl meta train --tasks sinusoid --adapter maml",
+        )
+    from advdl.training.backend import start_tensorflow
+
+    start_tensorflow()
+    from advdl.training.checkpoint import CheckpointStore
+
+    store = CheckpointStore(folder.checkpoints)
+    experiment = folder.experiment(host)
+    parts = build_parts(experiment, host)
+    step = chosen_step(store, checkpoint)
+    return parts, store.restore(used_state(parts.adapter, experiment), step, partial=True, warn=warn).step
+
+
+def judged(
+    parts: MetaParts, judge: "Callable[..., Mapping[str, Array]]", *, count: int, steps: Sequence[int], seed: int
+) -> Verdict:
+    """Adapts to held-out tasks; the score is that after the inner steps of training."""
+    from advdl.experiment.task_pictures import pictures
+
+    adapter = parts.adapter
+    measured = sorted({*steps, adapter.steps})
+    found = judge(count=count, steps=measured, seed=seed)
+    figures = {"tasks": float(count)}
+    for name, values in found.items():
+        for column, step in enumerate(measured):
+            figures |= _mean(f"{name}/after_{step}", values[:, column])
+    name, sign = _score(adapter, found)
+    text = ", ".join(
+        f"{step}: {figures[f'{name}/after_{step}']:.3f} ± {figures[f'{name}/after_{step}/interval']:.3f}"
+        for step in measured
+    )
+    return Verdict(
+        figures,
+        sign * figures[f"{name}/after_{adapter.steps}"],
+        f"{name} by inner steps {text}; {count} held-out tasks",
+        {"steps": measured, "score": name},
+        pictures(parts.tasks, adapter, steps=measured, seed=seed),
+    )
+
+
+def _mean(name: str, values: "Array") -> dict[str, float]:
+    """Returns the mean over tasks and half the width of its 95% interval."""
+    interval = _INTERVAL * float(values.std()) / len(values) ** 0.5
+    return {name: float(values.mean()), f"{name}/interval": interval}
+
+
+def _score(adapter: "Adapter", found: "Mapping[str, Array]") -> tuple[str, float]:
+    """Returns the figure that decides, and 1 where more is better."""
+    from advdl.training.data_learner import DataLearner
+
+    learner = adapter.learner
+    if isinstance(learner, DataLearner) and learner.score in found:
+        return learner.score, 1.0 if learner.better == "higher" else -1.0
+    return next(iter(found)), -1.0

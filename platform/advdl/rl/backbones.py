@@ -1,0 +1,68 @@
+"""Backbones of nested observations: one a leaf, and their features side by side."""
+
+from typing import Any
+
+import gymnasium
+import keras
+import numpy as np
+from gymnasium import spaces
+
+from advdl.errors import UsageError
+from advdl.plugin.options import Factory
+from advdl.rl.flat import Flat
+from advdl.rl.spaces import leaves, stored_dtype, unflatten
+
+
+def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model:
+    """Builds what an agent sees through.
+
+    A ``Dict`` or ``Tuple`` space, nested as it may be, gets a backbone of its own for every leaf, and the features
+    are concatenated in the leaves' order. A leaf that the backbone cannot see, such as a vector beside a camera, goes
+    in as it is: flat, and one-hot where it is a choice.
+
+    Args:
+        factory: The backbone; called as ``factory(space)``.
+        space: What is observed.
+
+    Returns:
+        A model from observations, nested as the space is, to features ``[batch, features]``.
+
+    Raises:
+        UsageError: The backbone can see no leaf, or one is of a kind that nobody can see.
+    """
+    if not isinstance(space, spaces.Dict | spaces.Tuple):
+        model: keras.Model = factory(space)
+        return model
+    parts = list(leaves(space))
+    models = [_seen(factory, path, leaf) for path, leaf in parts]
+    if not any(isinstance(model, keras.Model) for model in models):
+        factory(parts[0][1])  # says why not
+    inputs = [observation_input(leaf, path) for path, leaf in parts]
+    features = [model(part) for model, part in zip(models, inputs, strict=True)]
+    joined = keras.layers.Concatenate(name="join")(features) if len(features) > 1 else features[0]
+    return keras.Model(unflatten(space, inputs), joined, name="leaves")
+
+
+def observation_input(space: gymnasium.Space[Any], name: str = "observation") -> Any:
+    """Returns Keras' symbolic input for a batch of observations, a nest of them for a nested space."""
+    inputs = [
+        keras.Input(leaf.shape, dtype=str(np.dtype(stored_dtype(leaf))), name=_plain(path or name))
+        for path, leaf in leaves(space)
+    ]
+    return unflatten(space, inputs)
+
+
+def _seen(factory: Factory, path: str, leaf: gymnasium.Space[Any]) -> keras.layers.Layer:
+    try:
+        model = factory(leaf)
+    except UsageError as error:
+        if not isinstance(leaf, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+            raise UsageError(f"observation {path!r}: {error.message}", hint=error.hint) from error
+        return Flat(leaf, name=f"flat_{_plain(path)}")
+    model.name = f"{model.name}_{_plain(path)}"  # layers of one model need names of their own
+    return model
+
+
+def _plain(path: str) -> str:
+    """Names of layers take letters, digits and underscores."""
+    return "".join(letter if letter.isalnum() else "_" for letter in path)

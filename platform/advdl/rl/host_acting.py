@@ -1,0 +1,170 @@
+"""Acting in Python: an agent's ``act`` as a function of arrays, without a TensorFlow call a step where that can be."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from advdl.rl.agent import Agent, Progress
+from advdl.rl.numpy_program import NumpyProgram, UnsupportedError, values_of
+from advdl.rl.spaces import leaves, stored_dtype, unflatten
+from advdl.training.randomness import Stream
+
+_TRIALS = 8
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class HostActed:
+    """What an agent decided, as arrays; the fields are those of ``Acted``."""
+
+    action: NDArray[Any]
+    carry: Any
+    extras: Mapping[str, NDArray[Any]]
+    metrics: Mapping[str, NDArray[Any]]
+
+
+class HostActing:
+    """Acts for ``num_envs`` copies at a step of a run.
+
+    The agent's ``act`` is traced once. If NumPy can carry the trace out, and does what TensorFlow does on a number of
+    observations, NumPy acts: for small networks in tens of microseconds. If not, a TensorFlow function does, and one
+    line says so. Either way the same step draws the same random numbers.
+
+    Args:
+        agent: The agent.
+        num_envs: Copies.
+        total: The run's length in env steps.
+        stream: The random numbers of acting.
+        say: Told why NumPy does not act.
+    """
+
+    def __init__(
+        self, agent: Agent, *, num_envs: int, total: float, stream: Stream, say: Callable[[str], None] = print
+    ) -> None:
+        self._agent, self._num_envs, self._total, self._stream = agent, num_envs, total, stream
+        self._space = agent.spaces.observation
+        specs = [
+            tf.TensorSpec((num_envs, *(leaf.shape or ())), tf.as_dtype(stored_dtype(leaf)))
+            for _, leaf in leaves(self._space)
+        ]
+        self.first_carry: Any = tf.nest.map_structure(np.asarray, agent.initial_carry(num_envs))
+        carried = [tf.TensorSpec(part.shape, part.dtype) for part in tf.nest.flatten(self.first_carry)]
+        self._seen = len(specs)
+        inputs = [*specs, *carried]
+        step = tf.TensorSpec([], tf.int64)
+        self._tensorflow = tf.function(self._act, autograph=False).get_concrete_function(*inputs, step)
+        self._structure = self._tensorflow.structured_outputs
+        self._extras, self._metrics = (sorted(self._structure[part]) for part in ("extras", "metrics"))
+        self._numpy = self._numpy_program(inputs, say)
+
+    @property
+    def in_numpy(self) -> bool:
+        """Whether NumPy acts."""
+        return self._numpy is not None
+
+    @property
+    def variables(self) -> Sequence[tf.Variable]:
+        """What ``refresh`` wants the values of."""
+        return self._numpy.variables if self._numpy else ()
+
+    @property
+    def action_spec(self) -> tf.TensorSpec:
+        """Shape and dtype of the action."""
+        return _spec(self._structure["action"])
+
+    @property
+    def extra_specs(self) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of the extras, in the order in which they come."""
+        return {name: _spec(self._structure["extras"][name]) for name in self._extras}
+
+    @property
+    def metric_names(self) -> Sequence[str]:
+        """Names of the metrics, in the order in which they come."""
+        return self._metrics
+
+    def refresh(self, values: Sequence[NDArray[Any]]) -> None:
+        """Takes the variables' present values; to be called after every change of them."""
+        if self._numpy:
+            self._numpy.refresh(values)
+
+    def reread(self) -> None:
+        """Reads the variables."""
+        self.refresh(values_of(self.variables))
+
+    def __call__(self, observation: Sequence[NDArray[Any]], carry: Any, step: int) -> HostActed:
+        """Acts.
+
+        Args:
+            observation: The observation's leaves, each ``[num_envs, ...]`` in the dtype in which it is stored.
+            carry: What the previous call returned, or ``first_carry``.
+            step: The step's number: how many steps every copy has made.
+        """
+        parts = [*observation, *tf.nest.flatten(carry)] if carry != () else observation
+        flat = self._numpy(parts, step) if self._numpy else self._call(parts, step)
+        return self._packed(flat)
+
+    def _packed(self, flat: list[NDArray[Any]]) -> HostActed:
+        """Puts the outputs together: flattened, they come in the order of the fields' names, which are sorted."""
+        carried = len(flat) - 1 - len(self._extras) - len(self._metrics)
+        carry = tf.nest.pack_sequence_as(self.first_carry, flat[1 : 1 + carried]) if carried else self.first_carry
+        extras = dict(zip(self._extras, flat[1 + carried :], strict=False))
+        return HostActed(flat[0], carry, extras, dict(zip(self._metrics, flat[-len(self._metrics) :], strict=False)))
+
+    def _act(self, *inputs: tf.Tensor) -> dict[str, Any]:
+        observation, carry, step = inputs[: self._seen], inputs[self._seen : -1], inputs[-1]
+        progress = Progress(tf.cast(step * self._num_envs, tf.float32), self._total)
+        carried = tf.nest.pack_sequence_as(self.first_carry, list(carry))
+        seen = unflatten(self._space, observation)
+        acted = self._agent.act(seen, carried, self._stream.at(step), progress=progress)
+        result = {"carry": acted.carry, "extras": dict(acted.extras), "metrics": dict(acted.metrics)}
+        return {"action": acted.action, **tf.nest.map_structure(tf.convert_to_tensor, result)}
+
+    def _call(self, parts: Sequence[NDArray[Any]], step: int) -> list[NDArray[Any]]:
+        flat = self._tensorflow(*map(tf.constant, parts), tf.constant(step, tf.int64))
+        return [tensor.numpy() for tensor in tf.nest.flatten(flat)]
+
+    def _numpy_program(self, specs: Sequence[tf.TensorSpec], say: Callable[[str], None]) -> NumpyProgram | None:
+        try:
+            program = NumpyProgram(self._act, self._tensorflow, specs)
+            self._prove(program)
+        except UnsupportedError as error:
+            say(f"acting goes through TensorFlow, which costs up to a millisecond a step: {error}")
+            return None
+        return program
+
+    def _prove(self, program: NumpyProgram) -> None:
+        """Compares both ways on sampled observations, and so on the very random numbers of some steps of the run.
+
+        Raises:
+            UnsupportedError: They differ.
+        """
+        program.refresh(values_of(program.variables))
+        carry = tf.nest.flatten(self.first_carry)
+        for step in range(_TRIALS):
+            parts = [*self._sampled(step), *carry]
+            for one, other in zip(program(parts, step), self._call(parts, step), strict=True):
+                if one.shape != other.shape or one.dtype != other.dtype or not _alike(one, other):
+                    raise UnsupportedError("in NumPy it does something else")
+
+    def _sampled(self, step: int) -> list[NDArray[Any]]:
+        generator = np.random.default_rng(step)
+        return [_sample(leaf, self._num_envs, generator) for _, leaf in leaves(self._space)]
+
+
+def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec(tensor.shape, tensor.dtype)
+
+
+def _sample(leaf: Any, count: int, generator: np.random.Generator) -> NDArray[Any]:
+    leaf.seed(int(generator.integers(2**31)))
+    return np.stack([np.asarray(leaf.sample()) for _ in range(count)]).astype(stored_dtype(leaf))
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    if one.dtype.kind in "iub":
+        return bool(np.array_equal(one, other))
+    return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE))

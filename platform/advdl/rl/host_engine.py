@@ -1,0 +1,188 @@
+"""The host engine: any Gymnasium env, stepped in Python; storing and updating in one compiled call a round."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from gymnasium.vector import AutoresetMode
+
+from advdl.errors import UsageError
+from advdl.rl.agent import Agent
+from advdl.rl.episodes import Episodes
+from advdl.rl.host_acting import HostActing
+from advdl.rl.source import Source
+from advdl.rl.staging import Staging
+from advdl.rl.updating import Updating
+from advdl.training.metrics import RunningMeans
+from advdl.training.randomness import Stream
+from advdl.training.trainer import Trainer
+
+_LONGEST_ROUND = 256
+"""Steps of every copy that are staged at most before a compiled call takes them in."""
+
+_FAR = 10**9
+
+
+class HostEngine:
+    """Steps a vector env and trains the agent on what it gives. Its face is that of ``CompiledEngine``.
+
+    Between two rounds of updates the policy does not change. So a round is: act and step in Python until updates are
+    due, then one compiled call that stores every step and makes the updates. Agent and source do not notice: what is
+    learnt from the same steps is the same in both engines.
+
+    Args:
+        env: A ``HostVectorEnv``, or another ``gymnasium.vector.VectorEnv`` whose autoreset mode is ``SAME_STEP``.
+        agent: The agent.
+        trainer: The agent's trainer.
+        source: What ``agent.source(num_envs=env.num_envs)`` gave.
+        total_steps: The run's length in env steps.
+        seed: The run's seed.
+        jit: Whether XLA compiles the call.
+        chunk_seconds: How long ``advance`` may take, in seconds.
+        say: Told what a user should know, such as why acting is slow.
+
+    Raises:
+        UsageError: The env begins new episodes in another way.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        agent: Agent,
+        trainer: Trainer,
+        source: Source,
+        *,
+        total_steps: int,
+        seed: int,
+        jit: bool = True,
+        chunk_seconds: float = 1.0,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        _require_same_step(env)
+        self._env, self._agent, self._trainer = env, agent, trainer
+        self._num_envs, self._total, self._chunk_seconds = env.num_envs, total_steps, chunk_seconds
+        self.metrics = RunningMeans()
+        self.source = source
+        self._updating = Updating(trainer, source, self.metrics, seed)
+        self._acting = HostActing(
+            agent, num_envs=env.num_envs, total=float(total_steps), stream=Stream(seed, "act"), say=say
+        )
+        self._staging = Staging(
+            agent.spaces, self._acting, num_envs=env.num_envs, capacity=self._round_after(_FAR, _LONGEST_ROUND)
+        )
+        self._episodes = Episodes(env, self._acting.first_carry, seed)
+        self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
+        self._sums = np.zeros(len(self._metric_names) + 3, np.float32)
+        self._program = tf.function(self._learn, jit_compile=trainer.jits(jit), autograph=False)
+        self._fresh = False
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps made so far, all copies together."""
+        return int(self._iteration) * self._num_envs
+
+    def build(self) -> None:
+        """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
+        scalar = tf.TensorSpec([], tf.int64)
+        sums = tf.TensorSpec(self._sums.shape, tf.float32)
+        self._program.get_concrete_function(self._staging.specs, sums, scalar, scalar)
+
+    def advance(self, until: int) -> None:
+        """Makes steps for about one chunk, never past ``until`` env steps.
+
+        Raises:
+            DivergedError: A loss or a gradient was not finite; the message names which.
+            EnvFaultError: The env failed; the message says which copy, and how to see it again.
+        """
+        self._episodes.take_back()
+        if not self._fresh:
+            self._acting.reread()
+            self._fresh = True
+        ends = -(-until // self._num_envs)
+        began, iteration = time.perf_counter(), int(self._iteration)
+        while iteration < ends and time.perf_counter() - began < self._chunk_seconds:
+            count = self._round_after(iteration, min(ends - iteration, self._staging.capacity))
+            self._collect(iteration, count)
+            self._take_in(iteration, count)
+            iteration += count
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns every variable of the run by a stable name, for the checkpoint."""
+        parts = {
+            "trainer": self._trainer.state(),
+            "source": self.source.state(),
+            "metrics": self.metrics.state(),
+            "engine": {"iteration": self._iteration, **self._episodes.state()},
+        }
+        self._fresh = False  # the caller may fill the variables
+        return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def close(self) -> None:
+        """Closes the env."""
+        self._env.close()
+
+    def _round_after(self, iteration: int, most: int) -> int:
+        """Returns how many steps of all copies follow before updates are due, at most ``most``."""
+        made = self.source.updates_in(iteration * self._num_envs)
+        for count in range(1, most):
+            if self.source.updates_in((iteration + count) * self._num_envs) > made:
+                return count
+        return max(most, 1)
+
+    def _collect(self, iteration: int, count: int) -> None:
+        episodes, staging = self._episodes, self._staging
+        self._sums[:] = 0.0
+        for row in range(count):
+            seen = episodes.observation
+            acted = self._acting(seen, episodes.carry, iteration + row)
+            following, outcome = episodes.step(acted.action, acted.carry)
+            staging.write(row, seen, acted, following, outcome)
+            for index, value in enumerate(acted.metrics.values()):
+                self._sums[index] += value
+        ended = episodes.take_ended()
+        self._sums[-3:] = [ended.get(name, 0.0) for name in ("return", "length", "count")]
+
+    def _take_in(self, iteration: int, count: int) -> None:
+        arrays = [tf.constant(array) for array in self._staging.arrays]
+        numbers = (tf.constant(number, tf.int64) for number in (iteration, count))
+        with self._trainer.guard():
+            values = self._program(arrays, tf.constant(self._sums), *numbers)
+        self._acting.refresh([value.numpy() for value in values])
+        if not bool(self._trainer.healthy):
+            raise self._updating.diagnosis()
+
+    def _learn(
+        self, arrays: Sequence[tf.Tensor], sums: tf.Tensor, iteration: tf.Tensor, count: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Stores ``count`` staged steps and makes the updates that are due after each of them."""
+
+        def go_on(row: tf.Tensor) -> tf.Tensor:
+            return tf.logical_and(row < count, self._trainer.healthy.read_value())
+
+        def body(row: tf.Tensor) -> tuple[tf.Tensor]:
+            self.source.add(self._staging.transition(arrays, row))
+            self._updating.after((iteration + row + 1) * self._num_envs)
+            self._iteration.assign(iteration + row + 1)
+            return (row + 1,)
+
+        tf.while_loop(go_on, body, (tf.constant(0, tf.int64),), parallel_iterations=1)
+        self._report(sums, count)
+        return [variable.read_value() for variable in self._acting.variables]
+
+    def _report(self, sums: tf.Tensor, count: tf.Tensor) -> None:
+        for index, name in enumerate(self._metric_names):
+            self.metrics.add(name, sums[index], tf.cast(count, tf.float32))
+        self.metrics.add("rollout/return", sums[-3], sums[-1])
+        self.metrics.add("rollout/length", sums[-2], sums[-1])
+
+
+def _require_same_step(env: Any) -> None:
+    mode = env.metadata.get("autoreset_mode")
+    if mode is None or AutoresetMode(mode) is not AutoresetMode.SAME_STEP:
+        raise UsageError(
+            f"the host engine needs a vector env with autoreset mode SAME_STEP, not {mode}",
+            hint="gymnasium.make_vec(..., autoreset_mode=AutoresetMode.SAME_STEP) where the env knows it",
+        )

@@ -1,0 +1,190 @@
+"""HostVectorEnv: copies of any Gymnasium env as one vector env, which names its faults and can be restored."""
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from advdl.errors import UsageError
+from advdl.rl.env_checks import leaf_rules
+from advdl.rl.env_copies import Buffers, Care, EnvCopies
+from advdl.rl.env_factory import EnvFactory
+from advdl.rl.env_faults import CopyError, EnvFault, EnvFaultError, HangError
+from advdl.rl.env_workers import WorkerPool
+from advdl.rl.spaces import Spaces, flatten, unflatten
+
+Say = Callable[[str], None]
+
+
+class HostVectorEnv(VectorEnv[Any, Any, Any]):
+    """Copies of an env, in this process or in workers. Autoreset is Gymnasium's ``SAME_STEP``.
+
+    Every episode of every copy is reset with a seed of its own, derived from the run's. So a fault's message is
+    enough to see it again, and ``snapshot`` needs no more than the episode's number and its actions.
+
+    Args:
+        factory: Makes one copy.
+        num_envs: How many.
+        seed: The run's seed.
+        workers: Processes; 0 steps the copies in this one.
+        care: What is done about faults.
+        say: Told of faults that stop nothing.
+
+    Raises:
+        RunError: The env cannot be made.
+        UsageError: Its spaces are of kinds that cannot be stored.
+    """
+
+    def __init__(
+        self,
+        factory: EnvFactory,
+        num_envs: int,
+        *,
+        seed: int,
+        workers: int = 0,
+        care: Care | None = None,
+        say: Say = print,
+    ) -> None:
+        self.num_envs, self.metadata = num_envs, {"autoreset_mode": AutoresetMode.SAME_STEP}
+        self._id, self._say, self._care = factory.id, say, care or Care()
+        with factory.checked() as env:
+            self.single_observation_space, self.single_action_space = env.observation_space, env.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._copies = self._make(factory, seed, min(workers, num_envs))
+        self._alarm = _Alarm(self._copies, self._care.timeout)
+        with self._named():
+            self._copies.open(self.single_observation_space)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begins a new episode in every copy; seeds come from the run's seed alone."""
+        del seed, options
+        with self._named(), self._alarm:
+            self._copies.reset()
+        return self._observation(), {}
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Makes a step in every copy; ``info["final_obs"]`` is a batch, good where an episode has ended.
+
+        Raises:
+            EnvFaultError: A copy failed, and training is to stop.
+        """
+        buffers = self._copies.buffers
+        buffers.action[...] = actions
+        with self._named(), self._alarm:
+            self._copies.step()
+        ended = buffers.terminated | buffers.truncated
+        info = {"final_obs": unflatten(self.single_observation_space, buffers.final)} if ended.any() else {}
+        return (
+            self._observation(),
+            buffers.reward.copy(),
+            buffers.terminated.copy(),
+            buffers.truncated.copy(),
+            info,
+        )
+
+    def snapshot(self) -> bytes:
+        """Returns all that ``restore`` needs, as JSON."""
+        return json.dumps(self._copies.snapshot(), sort_keys=True).encode()
+
+    def restore(self, saved: bytes, observation: Any) -> None:
+        """Brings the copies back to where they were saved.
+
+        Args:
+            saved: What ``snapshot`` returned.
+            observation: The batch of observations that was the last then. A copy that cannot be brought back to its
+                row is said; its episode counts as cut off there, and a new one begins with the next step.
+        """
+        parts = flatten(self.single_observation_space, observation)
+        for leaf, part in zip(self._copies.buffers.observation, parts, strict=True):
+            leaf[...] = part
+        with self._named():
+            faults = self._copies.restore(json.loads(saved))
+        for fault in faults:
+            self._say(f"env {self._id!r}, copy {fault.index}, {fault.what}; it begins a new episode")
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Closes every copy, and ends the workers."""
+        del kwargs
+        self._alarm.remove()
+        self._copies.close()
+
+    def _make(self, factory: EnvFactory, seed: int, workers: int) -> EnvCopies | WorkerPool:
+        spaces = Spaces(self.single_observation_space, self.single_action_space)
+        try:
+            rules = leaf_rules(spaces.observation)
+        except TypeError as error:
+            raise UsageError(
+                f"env {self._id!r} cannot be trained in: its observation {error}",
+                hint="gymnasium.wrappers.FlattenObservation, or another in env.wrappers, may make one of it",
+            ) from error
+        if workers:
+            return WorkerPool(factory, spaces, copies=self.num_envs, workers=workers, seed=seed, care=self._care)
+        buffers = Buffers.allocate(self.num_envs, rules, spaces.action)
+        return EnvCopies(factory, 0, seed, buffers, self._care)
+
+    def _observation(self) -> Any:
+        copies = [leaf.copy() for leaf in self._copies.buffers.observation]
+        return unflatten(self.single_observation_space, copies)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Gives faults the env's name, and says those that stop nothing."""
+        try:
+            yield
+        except CopyError as error:
+            raise EnvFaultError(error.fault, self._id) from error.__cause__
+        if self._copies.notes:
+            for fault in self._copies.notes:
+                self._say(self._note(fault))
+            self._copies.notes.clear()
+
+    def _note(self, fault: EnvFault) -> str:
+        if "out of bounds" in fault.what and self._care.bounds == "warn":
+            return f"{fault.sentence(self._id)}; said once (env.bounds=stop ends training, env.bounds=ignore is silent)"
+        return f"{fault.sentence(self._id)}; a new episode begins"
+
+
+class _Alarm:
+    """Interrupts an env in this process that does not come back. Only a main thread can be interrupted."""
+
+    def __init__(self, copies: EnvCopies | WorkerPool, seconds: float) -> None:
+        watched = isinstance(copies, EnvCopies) and hasattr(signal, "setitimer")
+        self._copies = copies if watched and threading.current_thread() is threading.main_thread() else None
+        self._seconds, self._seen = seconds, -1
+        self._before = signal.signal(signal.SIGALRM, self._ring) if self._copies else None
+
+    def __enter__(self) -> None:
+        if self._copies:
+            self._seen = -1
+            signal.setitimer(signal.ITIMER_REAL, self._seconds, self._seconds)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._copies:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def remove(self) -> None:
+        if self._copies:
+            self._copies = None
+            signal.signal(signal.SIGALRM, self._before or signal.SIG_DFL)
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        """Rings a first time to see which call it is, and a second time if it still is the same one."""
+        del number, frame
+        copies = self._copies
+        if copies is None or copies.calls != self._seen:
+            self._seen = copies.calls if copies else -1
+            return
+        error = copies.hanging()
+        if error is not None:
+            raise HangError(error)

@@ -1,0 +1,215 @@
+"""What a replay keeps of observations: both of a transition, or each frame of a stack once."""
+
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+
+from advdl.errors import UsageError
+from advdl.rl.source import Transition
+
+# Frames beyond one a transition: an episode needs as many more as a stack has, so this is enough for episodes of 32
+# stacks or longer. Shorter ones take frames away from the oldest transitions.
+_EPISODE = 32
+
+
+class Observations(Protocol):
+    """Stores the observations of a ring's rows; row ``r`` belongs to env copy ``r % num_envs``."""
+
+    def add(self, transition: Transition, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Stores one step of every copy, the ``step``-th; returns rows that can no longer be read, or the capacity."""
+
+    def pair(self, first: tf.Tensor, last: tf.Tensor) -> dict[str, Any]:
+        """Returns the observations before the rows ``first`` and after the rows ``last``."""
+
+    def oldest(self) -> tf.Tensor | None:
+        """Returns the oldest step of each copy that can be read, or None where the ring alone decides."""
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns every variable by a stable name."""
+
+
+class Pairs:
+    """Keeps the observation and the next observation of every transition, whatever they are nests of.
+
+    Args:
+        space: What is observed.
+        capacity: How many rows.
+    """
+
+    def __init__(self, space: gymnasium.Space[Any], capacity: int) -> None:
+        self._capacity = capacity
+        self._kept = {name: zeros(space, capacity) for name in ("observation", "next_observation")}
+
+    def add(self, transition: Transition, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Stores both; a row is lost only when the ring overwrites it."""
+        del step
+        for name, variables in self._kept.items():
+            tf.nest.map_structure(lambda variable, value: write(variable, rows, value), variables, transition[name])
+        return tf.zeros([0], tf.int64)
+
+    def pair(self, first: tf.Tensor, last: tf.Tensor) -> dict[str, Any]:
+        """Gathers both."""
+        rows = {"observation": first, "next_observation": last}
+        return {name: _gathered(variables, rows[name]) for name, variables in self._kept.items()}
+
+    def oldest(self) -> tf.Tensor | None:
+        """Returns None."""
+        return None
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns both columns."""
+        return {name: leaf for column, nest in self._kept.items() for name, leaf in named(column, nest).items()}
+
+
+class Frames:
+    """Keeps every frame of stacked observations once, and rebuilds the stacks bit for bit.
+
+    An observation's last axis is a stack of ``stack`` frames, the newest last, and each step of an episode shifts it by
+    one. An episode then takes one frame a step, the stack that it began with, and so whatever the env padded that
+    with, and nothing else: not the next observations either, the last one excepted. ``stack=1`` stores any array once.
+
+    Frames lie in a ring for each env copy, slightly longer than its transitions. Where episodes are so short that
+    frames run out first, the oldest transitions are given up before their time.
+
+    Args:
+        space: What is observed: an array whose last axis is a multiple of ``stack``.
+        num_envs: Transitions that arrive together.
+        capacity: Transitions that are kept, a multiple of ``num_envs``.
+        stack: Frames in an observation.
+
+    Raises:
+        UsageError: The space is not a stack of so many frames.
+    """
+
+    def __init__(self, space: gymnasium.Space[Any], *, num_envs: int, capacity: int, stack: int) -> None:
+        self._shape = _frame_shape(space, stack)
+        self._envs, self._capacity, self._stack = num_envs, capacity, stack
+        self._steps = capacity // num_envs
+        self._length = self._steps + max(self._steps // _EPISODE, stack) + stack + 1
+        # One frame more than the rings need: what a step does not have to write goes there.
+        self._frames = tf.Variable(
+            tf.zeros((num_envs * self._length + 1, *self._shape), _dtype(space)), trainable=False
+        )
+        self._newest = tf.Variable(tf.zeros([capacity], tf.int64), trainable=False)
+        self._written = tf.Variable(tf.zeros([num_envs], tf.int64), trainable=False)
+        self._oldest = tf.Variable(tf.zeros([num_envs], tf.int64), trainable=False)
+        self._begins = tf.Variable(tf.ones([num_envs], tf.bool), trainable=False)
+
+    def add(self, transition: Transition, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Writes the newest frame of the next observation, and the whole stack where an episode begins."""
+        begins, written = self._begins.read_value(), self._written.read_value()
+        follows = written + tf.where(begins, tf.constant(self._stack, tf.int64), tf.constant(0, tf.int64))
+        first = tf.where(begins[:, None], self._slots(written[:, None] + self._range(self._stack)), self._spare)
+        stack = tf.concat([self._unstacked(transition["observation"]), self._last(transition)[:, None]], axis=1)
+        slots = tf.concat([first, self._slots(follows[:, None])], axis=1)
+        write(self._frames, tf.reshape(slots, [-1]), tf.reshape(stack, (-1, *self._shape)))
+        write(self._newest, rows, follows - 1)
+        self._written.assign(follows + 1)
+        self._begins.assign(transition["terminated"] | transition["truncated"])
+        return self._give_up(step)
+
+    def pair(self, first: tf.Tensor, last: tf.Tensor) -> dict[str, Any]:
+        """Rebuilds the stacks: the newest frame of a next observation is the one after its observation's."""
+        following = tf.gather(self._newest, last) + 1
+        return {
+            "observation": self._rebuilt(first, tf.gather(self._newest, first)),
+            "next_observation": self._rebuilt(last, following),
+        }
+
+    def oldest(self) -> tf.Tensor | None:
+        """Returns the first step of each copy whose frames are all there."""
+        return self._oldest.read_value()
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns the frames and where they belong."""
+        return {
+            "frames": self._frames,
+            "frames/newest": self._newest,
+            "frames/written": self._written,
+            "frames/oldest": self._oldest,
+            "frames/begins": self._begins,
+        }
+
+    def _give_up(self, step: tf.Tensor) -> tf.Tensor:
+        """Moves on to the oldest transitions whose frames are not overwritten: at most one for each frame written."""
+        candidates = self._oldest[:, None] + self._range(self._stack + 2)
+        rows = candidates % self._steps * self._envs + self._range(self._envs)[:, None]
+        needed = tf.gather(self._newest, rows) - (self._stack - 1)
+        overwritten = needed < self._written[:, None] - self._length
+        lost = (overwritten | (candidates <= step - self._steps)) & (candidates <= step)
+        self._oldest.assign_add(tf.reduce_sum(tf.cast(lost, tf.int64), axis=1))
+        return tf.reshape(tf.where(lost, rows, tf.constant(self._capacity, tf.int64)), [-1])
+
+    def _rebuilt(self, rows: tf.Tensor, newest: tf.Tensor) -> tf.Tensor:
+        numbers = newest[:, None] - self._range(self._stack)[::-1]
+        slots = (rows % self._envs)[:, None] * self._length + numbers % self._length
+        frames = tf.gather(self._frames, slots)
+        rank = len(self._shape)
+        frames = tf.transpose(frames, [0, *range(2, rank + 1), 1, rank + 1])
+        return tf.reshape(frames, (-1, *self._shape[:-1], self._stack * self._shape[-1]))
+
+    def _unstacked(self, observation: tf.Tensor) -> tf.Tensor:
+        """Takes ``[num_envs, ..., stack * channels]`` apart into ``[num_envs, stack, ..., channels]``."""
+        rank = len(self._shape)
+        apart = tf.reshape(observation, (-1, *self._shape[:-1], self._stack, self._shape[-1]))
+        return tf.transpose(apart, [0, rank, *range(1, rank), rank + 1])
+
+    def _last(self, transition: Transition) -> tf.Tensor:
+        return transition["next_observation"][..., -self._shape[-1] :]
+
+    def _slots(self, numbers: tf.Tensor) -> tf.Tensor:
+        """From ``[num_envs, n]`` numbers of frames to their places."""
+        return self._range(self._envs)[:, None] * self._length + numbers % self._length
+
+    @property
+    def _spare(self) -> tf.Tensor:
+        return tf.constant(self._envs * self._length, tf.int64)
+
+    def _range(self, count: int) -> tf.Tensor:
+        return tf.range(count, dtype=tf.int64)
+
+
+def write(variable: tf.Variable, rows: tf.Tensor, values: tf.Tensor) -> None:
+    """Writes rows in place; traceable."""
+    variable.scatter_update(tf.IndexedSlices(tf.cast(values, variable.dtype), rows))
+
+
+def zeros(space: gymnasium.Space[Any], count: int) -> Any:
+    """Returns ``count`` rows of zeros for values of a space, a nest of variables where the space is one.
+
+    Raises:
+        UsageError: A space, or a part of it, has no shape.
+    """
+    match space:
+        case gymnasium.spaces.Dict():
+            return {name: zeros(part, count) for name, part in space.items()}
+        case gymnasium.spaces.Tuple():
+            return tuple(zeros(part, count) for part in space)
+    if space.shape is None or space.dtype is None:
+        raise UsageError(f"the replay cannot store {space}: it stores spaces of one shape and dtype")
+    return tf.Variable(tf.zeros((count, *space.shape), _dtype(space)), trainable=False)
+
+
+def named(name: str, nest: Any) -> dict[str, tf.Variable]:
+    """Names the leaves of a nest; a single one has the nest's name."""
+    leaves = tf.nest.flatten(nest)
+    return {name: nest} if leaves[0] is nest else {f"{name}/{index:03d}": leaf for index, leaf in enumerate(leaves)}
+
+
+def _gathered(nest: Any, rows: tf.Tensor) -> Any:
+    return tf.nest.map_structure(lambda variable: tf.gather(variable, rows), nest)
+
+
+def _dtype(space: gymnasium.Space[Any]) -> tf.DType:
+    return tf.as_dtype(np.float32 if space.dtype == np.float64 else space.dtype)
+
+
+def _frame_shape(space: gymnasium.Space[Any], stack: int) -> tuple[int, ...]:
+    if not space.shape or space.dtype is None or space.shape[-1] % stack:
+        raise UsageError(
+            f"the replay cannot take {space} apart into {stack} frames: the last axis must be a multiple of {stack}",
+            hint="0 keeps whole observations",
+        )
+    return (*space.shape[:-1], space.shape[-1] // stack)

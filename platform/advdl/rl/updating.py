@@ -1,0 +1,50 @@
+"""The updates that follow an env step; the same code in every engine, so that what is learnt depends on none."""
+
+import tensorflow as tf
+
+from advdl.rl.source import Source
+from advdl.training.metrics import RunningMeans
+from advdl.training.randomness import Stream
+from advdl.training.trainer import Trainer
+
+
+class Updating:
+    """Makes the updates that a source says are due.
+
+    Args:
+        trainer: Makes them.
+        source: Says how many are due, and gives their batches.
+        metrics: Takes what they report, under ``learn/``.
+        seed: The run's seed.
+    """
+
+    def __init__(self, trainer: Trainer, source: Source, metrics: RunningMeans, seed: int) -> None:
+        self._trainer, self._source, self._metrics = trainer, source, metrics
+        self._sample, self._update = Stream(seed, "sample"), Stream(seed, "update")
+        self._index = tf.Variable(0, dtype=tf.int64, trainable=False)  # of the last update in its round
+
+    def after(self, env_steps: tf.Tensor) -> None:
+        """Makes the updates that follow the step that made the count of env steps ``env_steps``; traceable."""
+
+        def go_on(index: tf.Tensor) -> tf.Tensor:
+            # Asked before every update: a source may end a round early, after what feedback told it.
+            return tf.logical_and(index < self._source.updates_due(env_steps), self._trainer.healthy.read_value())
+
+        tf.while_loop(go_on, self._make, (tf.constant(0, tf.int64),), parallel_iterations=1)
+
+    def diagnosis(self) -> Exception:
+        """Repeats the update that failed: its batch and its seed are functions of its number."""
+        step = self._trainer.updates - 1
+        batch = self._source.sample(self._sample.at(step), self._index)
+        return self._trainer.diagnose(batch, self._update.at(step))
+
+    def _make(self, index: tf.Tensor) -> tuple[tf.Tensor]:
+        step = self._trainer.updates.read_value()
+        self._index.assign(index)
+        batch = self._source.sample(self._sample.at(step), index)
+        report = self._trainer.update(batch, self._update.at(step))
+        self._source.feedback(batch, report)
+        for name, value in report.items():
+            if value.shape.rank == 0:
+                self._metrics.add(f"learn/{name}", value)
+        return (index + 1,)

@@ -1,0 +1,102 @@
+"""Conv-4: the small network of few-shot classification."""
+
+from typing import Annotated, Any
+
+import gymnasium
+import keras
+import numpy as np
+from annotated_types import Ge
+
+from advdl.errors import UsageError
+
+
+class Conv4(keras.Model):
+    """Blocks of a 3 by 3 convolution, batch normalisation, ReLU and 2 by 2 max pooling (Vinyals et al. 2016).
+
+    The convolution is a product of matrices, so that each task of a meta-batch can have filters of its own in one
+    program. Maps images ``[batch, height, width, channels]`` to features ``[batch, features]``; uint8 is divided by
+    255.
+
+    Args:
+        observation_space: An image.
+        filters: Filters of each convolution; the papers take 64 for Omniglot and 32 for miniImageNet.
+        blocks: How many blocks; pooling ends where a side would be less than one pixel.
+
+    Raises:
+        UsageError: The space is no image.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        filters: Annotated[int, Ge(1)] = 64,
+        blocks: Annotated[int, Ge(1)] = 4,
+    ) -> None:
+        if not isinstance(observation_space, gymnasium.spaces.Box) or len(observation_space.shape) != 3:
+            raise UsageError(
+                f"the backbone 'conv4' cannot see {observation_space}",
+                hint="it takes images [height, width, channels]; for vectors: --backbone mlp",
+            )
+        dtype = str(np.dtype(observation_space.dtype))
+        x = inputs = keras.Input(observation_space.shape, dtype=dtype, name="observation")
+        x = keras.layers.Rescaling(1 / 255 if dtype == "uint8" else 1.0, name="scale")(x)
+        for index in range(blocks):
+            x = ConvolutionByMatrix(filters, name=f"conv_{index}")(x)
+            x = keras.layers.BatchNormalization(name=f"norm_{index}")(x)
+            x = keras.layers.Activation("relu", name=f"activation_{index}")(x)
+            if min(x.shape[1:3]) >= 2:
+                x = PoolByShape(name=f"pool_{index}")(x)
+        super().__init__(inputs=inputs, outputs=keras.layers.Flatten(name="features")(x), name="conv4")
+
+
+class ConvolutionByMatrix(keras.layers.Layer):
+    """A 3 by 3 convolution with padding: nine shifted images beside each other, times one matrix.
+
+    Args:
+        filters: How many filters.
+        name: The layer's name.
+    """
+
+    def __init__(self, filters: int, *, name: str) -> None:
+        super().__init__(name=name)
+        self._filters = filters
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the filters."""
+        size = 9 * int(input_shape[-1] or 0)
+        self.kernel = self.add_weight(shape=(size, self._filters), initializer="glorot_uniform", name="kernel")
+
+    def call(self, images: Any) -> Any:
+        """Convolves ``[batch, height, width, channels]``."""
+        height, width = images.shape[1:3]
+        padded = keras.ops.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        shifted = [padded[:, row : row + height, column : column + width] for row in range(3) for column in range(3)]
+        return keras.ops.matmul(keras.ops.concatenate(shifted, axis=-1), self.kernel)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the shape with ``filters`` channels."""
+        return (*input_shape[:-1], self._filters)
+
+
+class PoolByShape(keras.layers.Layer):
+    """2 by 2 max pooling by reshaping, whose second derivative every compiler knows; an odd last row is left out.
+
+    Args:
+        name: The layer's name.
+    """
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(name=name)
+
+    def call(self, images: Any) -> Any:
+        """Pools ``[batch, height, width, channels]``."""
+        height, width, channels = images.shape[1:]
+        even = images[:, : height // 2 * 2, : width // 2 * 2]
+        tiles = keras.ops.reshape(even, (-1, height // 2, 2, width // 2, 2, channels))
+        return keras.ops.max(tiles, axis=(2, 4))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns the shape with half the sides."""
+        batch, height, width, channels = input_shape
+        return (batch, (height or 0) // 2, (width or 0) // 2, channels)

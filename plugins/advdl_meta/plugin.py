@@ -1,0 +1,62 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterable
+
+from advdl.plugin import Component, hookimpl
+
+_RECIPES = "advdl_meta.recipes"
+
+_ADAPTERS = (
+    Component(
+        "adapter",
+        "maml",
+        "advdl_meta.maml:MAML",
+        "second-order gradients through the inner steps (Finn 2017)",
+        recipes=_RECIPES,
+    ),
+    Component("adapter", "fomaml", "advdl_meta.maml:FOMAML", "MAML with first-order gradients", recipes=_RECIPES),
+    Component(
+        "adapter",
+        "reptile",
+        "advdl_meta.reptile:Reptile",
+        "towards where each task's own training leads",
+        recipes=_RECIPES,
+    ),
+    Component("adapter", "anil", "advdl_meta.anil:ANIL", "MAML whose head adapts alone (Raghu 2020)", recipes=_RECIPES),
+    Component(
+        "adapter",
+        "meta-sgd",
+        "advdl_meta.meta_sgd:MetaSGD",
+        "MAML with a learnt rate for each weight",
+        recipes=_RECIPES,
+    ),
+    Component(
+        "adapter",
+        "maml-pp",
+        "advdl_meta.maml_pp:MAMLPlusPlus",
+        "MAML with the remedies of Antoniou 2019",
+        recipes=_RECIPES,
+    ),
+)
+
+_TASKS = (
+    Component("tasks", "sinusoid", "advdl_meta.sinusoid:Sinusoid", "sinusoids of various amplitude and phase"),
+    Component(
+        "tasks",
+        "few-shot",
+        "advdl_meta.few_shot:FewShot",
+        "tell a few classes apart after a few images of each",
+        requires=("sklearn",),
+        extra="advdl[data]",
+    ),
+)
+
+_BACKBONES = (Component("backbone", "conv4", "advdl_meta.conv4:Conv4", "four small convolutions, for few-shot images"),)
+
+_LEARNERS = (Component("learner", "regressor", "advdl_meta.regressor:Regressor", "a backbone that predicts numbers"),)
+
+
+@hookimpl
+def advdl_components() -> Iterable[Component]:
+    """Offers the adapters, the task families, a backbone and the regressor."""
+    return (*_ADAPTERS, *_TASKS, *_BACKBONES, *_LEARNERS)

@@ -1,0 +1,31 @@
+"""The adapters, tasks and learners keep the contracts of their kinds."""
+
+from typing import Any
+
+import pytest
+
+from advdl.testing import check_adapter, check_learner, check_tasks, component
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("maml", {}),
+        ("fomaml", {}),
+        ("reptile", {"steps": 3}),
+        ("anil", {}),
+        ("meta-sgd", {}),
+        ("maml-pp", {"steps": 2}),
+    ],
+)
+def test_adapters_keep_their_contract(name: str, options: dict[str, Any]) -> None:
+    check_adapter(component("adapter", name, **options))
+
+
+@pytest.mark.parametrize("name", ["sinusoid"])
+def test_tasks_keep_their_contract(name: str) -> None:
+    check_tasks(component("tasks", name))
+
+
+def test_the_regressor_keeps_its_contract() -> None:
+    check_learner(component("learner", "regressor"))
