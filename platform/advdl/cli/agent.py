@@ -9,7 +9,22 @@ import typer
 
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import (
+    Config,
+    Devices,
+    DryRun,
+    Json,
+    Precision,
+    Profile,
+    Quiet,
+    Run,
+    RunsDir,
+    Seed,
+    Sets,
+    Which,
+    resolve,
+    show_settings,
+)
 from advdl.cli.train import train as train_run
 
 if TYPE_CHECKING:
@@ -44,6 +59,9 @@ def train(
     ] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
+    precision: Precision = None,
+    devices: Devices = None,
+    profile: Profile = None,
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
@@ -60,6 +78,7 @@ def train(
 
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
+    given |= {"precision": precision, "devices": devices, "log.profile": profile}
     if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
         given |= _taken(_open(backbone_from, runs_dir), backbone)
     given |= {"env.num": envs, "env.workers": workers, "backbone_freeze": freeze_backbone or None}
