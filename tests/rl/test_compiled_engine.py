@@ -54,12 +54,19 @@ class Recorder(UniformReplay):
 
     def __init__(self, where, **sizes):
         super().__init__(where, **sizes)
-        self._fields["truncated"] = tf.Variable(tf.zeros([self.capacity], tf.bool), trainable=False)
+        self._copies = sizes["num_envs"]
+        self._truncated = tf.Variable(tf.zeros([self.capacity], tf.bool), trainable=False)
+
+    def add(self, transition):
+        rows = tf.range(self._copies, dtype=tf.int64) + self.state()["added"] % self.capacity
+        self._truncated.scatter_update(tf.IndexedSlices(transition["truncated"], rows))
+        super().add(transition)
 
     def record(self):
-        added = int(self._added)
-        rows = {name: field.numpy()[:added] for name, field in self._fields.items()}
-        return Record(**{name: row.reshape(-1, self._num_envs, *row.shape[1:]) for name, row in rows.items()})
+        stored = self.state() | {"truncated": self._truncated}
+        added = int(stored.pop("added"))
+        rows = {name: field.numpy()[:added] for name, field in stored.items()}
+        return Record(**{name: row.reshape(-1, self._copies, *row.shape[1:]) for name, row in rows.items()})
 
 
 class Toss(Agent):

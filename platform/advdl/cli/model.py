@@ -11,7 +11,7 @@ from advdl.cli.state import plugin_host
 from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
 
-app = typer.Typer(help="Train and evaluate models of data: classifiers, generative models.", rich_markup_mode=None)
+app = typer.Typer(help="Train and evaluate classifiers and generative models.", rich_markup_mode=None)
 
 _KINDS = ("learner", "sampler")
 
