@@ -202,7 +202,6 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("setting", "message"),
         [
-            ("agent.backbone.units=[0]", "agent.backbone.units[0] cannot be 0: it must be a whole number > 0"),
             ("optimizers.r.learning_rate=0.1", "[optimizers.r] fits no objective of 'dqn'"),
         ],
     )
