@@ -120,6 +120,10 @@ class DQN(Agent):
         """The online and the target network."""
         return {"online": self.online, "target": self.target}
 
+    def backbones(self) -> Sequence[keras.Model]:
+        """Returns the online network's and the target network's."""
+        return (self.online.backbone, self.target.backbone)
+
     def values(self, observation: Any) -> tf.Tensor:
         """Returns the expected return of each action, float32 ``[batch, actions]``; without noise."""
         return self._head.values(self.online(observation))

@@ -54,8 +54,16 @@ class CompiledEngine:
         self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset")}
         self._updating = Updating(trainer, source, self.metrics, seed)
         self._begin_episodes(Stream(seed, "first reset").at(0))
-        self._collect = self._step_envs
-        self._loop = self._fused(jit, chunk_seconds)
+        # Where updates cannot be compiled together with it, collecting still can by itself.
+        apart = trainer.jits(jit) != jit
+        self._collect = tf.function(self._step_envs, jit_compile=jit, autograph=False) if apart else self._step_envs
+        self._loop = FusedLoop(
+            self._iterate,
+            healthy=trainer.healthy,
+            jit=trainer.jits(jit),
+            chunk_seconds=chunk_seconds,
+            guard=trainer.guard,
+        )
 
     @property
     def env_steps(self) -> int:
@@ -88,20 +96,6 @@ class CompiledEngine:
             "engine/episode_return": self._episode_return,
             "engine/episode_length": self._episode_length,
         }
-
-    def _fused(self, jit: bool, chunk_seconds: float) -> FusedLoop:
-        """XLA cannot hold what devices exchange: with several, collecting is compiled, and each device's gradient."""
-        replicas = self._trainer.replicas
-        if replicas is None:
-            return FusedLoop(self._iterate, healthy=self._trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
-        self._collect = tf.function(self._step_envs, jit_compile=jit, autograph=False)
-        return FusedLoop(
-            self._iterate,
-            healthy=self._trainer.healthy,
-            jit=False,
-            chunk_seconds=chunk_seconds,
-            guard=replicas.guard,
-        )
 
     def _begin_episodes(self, seed: tf.Tensor) -> None:
         state = self._env.initial(seed, self._params, batch_size=self._num_envs)

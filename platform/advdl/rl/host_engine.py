@@ -76,7 +76,7 @@ class HostEngine:
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
         self._sums = np.zeros(len(self._metric_names) + 3, np.float32)
-        self._program = tf.function(self._learn, jit_compile=jit, autograph=False)
+        self._program = tf.function(self._learn, jit_compile=trainer.jits(jit), autograph=False)
         self._fresh = False
 
     @property
@@ -148,7 +148,8 @@ class HostEngine:
     def _take_in(self, iteration: int, count: int) -> None:
         arrays = [tf.constant(array) for array in self._staging.arrays]
         numbers = (tf.constant(number, tf.int64) for number in (iteration, count))
-        values = self._program(arrays, tf.constant(self._sums), *numbers)
+        with self._trainer.guard():
+            values = self._program(arrays, tf.constant(self._sums), *numbers)
         self._acting.refresh([value.numpy() for value in values])
         if not bool(self._trainer.healthy):
             raise self._updating.diagnosis()
