@@ -87,7 +87,9 @@ class Trainer(Section):
 
     clip_norm: Finite = Field(10.0, ge=0, description="largest global norm of a gradient; 0 never clips")
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into to save memory")
-    jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the program; auto compiles it")
+    jit: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether XLA compiles updates; auto measures it where a backbone convolves"
+    )
     chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
 
 
