@@ -1,6 +1,9 @@
 """The composition root: from a resolved experiment to the parts that train."""
 
+import contextlib
 import logging
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -139,13 +142,24 @@ def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilatio
 
 
 def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
-    import keras
-
     from advdl.rl.spaces import Spaces
 
-    keras.utils.set_random_seed(experiment.section(General).seed)  # initial weights are the only draws that use it
-    agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
+    with building(experiment):
+        agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
     return agent
+
+
+@contextlib.contextmanager
+def building(experiment: Experiment) -> Iterator[None]:
+    """Surrounds the making of a learner: its seed and its precision; the first variables are made here."""
+    import keras
+
+    from advdl.training.precision import built_with, precision_of
+
+    general = experiment.section(General)
+    keras.utils.set_random_seed(general.seed)  # initial weights are the only draws that use it
+    with built_with(precision_of(general.precision)):
+        yield
 
 
 def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
@@ -154,19 +168,31 @@ def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner"
     Raises:
         UsageError: ``[optimizers.NAME]`` fits no objective.
     """
+    from advdl.training.devices import claim_devices
+    from advdl.training.precision import precision_of
+    from advdl.training.replicas import Replicas
     from advdl.training.trainer import Trainer
 
     section = experiment.section(TrainerSection)
+    general = experiment.section(General)
+    precision, devices = precision_of(general.precision), claim_devices(general.devices, os.environ)
+    accumulate, jit = section.accumulate, section.jit != "off"
     return Trainer(
         learner,
-        _tunings(experiment, host, learner),
+        _tunings(experiment, host, learner, scales_loss=precision.scales_loss),
         total_updates=total_updates,
         clip_norm=section.clip_norm,
-        accumulate=section.accumulate,
+        accumulate=accumulate,
+        ema=section.ema,
+        noise_scale=section.noise_scale,
+        log_norms=section.log_norms,
+        replicas=None if devices is None else Replicas(devices, learner, accumulate=accumulate, jit=jit),
     )
 
 
-def _tunings(experiment: Experiment, host: "PluginHost", learner: "Learner") -> "dict[str, Tuning]":
+def _tunings(
+    experiment: Experiment, host: "PluginHost", learner: "Learner", *, scales_loss: bool
+) -> "dict[str, Tuning]":
     """Gives each objective its own optimizer: ``[optimizers.NAME]``, or else ``[optimizer]``."""
     from advdl.training.optimizers import build_optimizer
     from advdl.training.trainer import Tuning
@@ -186,6 +212,7 @@ def _tunings(experiment: Experiment, host: "PluginHost", learner: "Learner") -> 
             own.get(name, data["optimizer"]),
             objective.variables,
             where=f"optimizers.{name}" if name in own else "optimizer",
+            scales_loss=scales_loss,
         )
         for name, objective in objectives.items()
     }

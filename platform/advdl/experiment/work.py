@@ -5,6 +5,7 @@ family of experiments builds its own: an agent in an env, a model on data, a met
 """
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -121,6 +122,9 @@ def build_work(experiment: Experiment, host: "PluginHost") -> Work:
     trained = FAMILIES[experiment.family].main
     component = host.get(FAMILIES[experiment.family].slots[trained].kind, experiment.get(f"{trained}.name"))
     start_backend(component.details.get("backend", "tensorflow"))
+    from advdl.training.devices import claim_devices
+
+    claim_devices(experiment.get("devices"), os.environ)  # before anything is computed
     module, _, function = FAMILIES[experiment.family].work.partition(":")
     work: Work = getattr(importlib.import_module(module), function)(experiment, host)
     return work

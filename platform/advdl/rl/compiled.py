@@ -55,10 +55,9 @@ class CompiledEngine:
         self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset")}
         self._updating = Updating(trainer, source, self.metrics, seed)
         self._begin_episodes(Stream(seed, "first reset").at(0))
-        self._collect = self._step_envs
         self._compilation, self._chunk_seconds = as_compilation(jit), chunk_seconds
         self._xla = self._compilation.assumed
-        self._loop = self._fused(self._xla, chunk_seconds)
+        self._loop = self._fused(collecting=self._xla, updating=self._xla)
 
     @property
     def env_steps(self) -> int:
@@ -75,7 +74,7 @@ class CompiledEngine:
         Raises:
             DivergedError: A loss or a gradient was not finite; the message names which.
         """
-        if self._trainer.replicas is None and self._compilation.decide() != self._xla:
+        if self._trainer.jits(True) and self._compilation.decide() != self._xla:
             self._leave_xla()
         start = int(self._iteration)
         self._loop.advance(start, -(-until // self._num_envs) - start)
@@ -95,26 +94,25 @@ class CompiledEngine:
             "engine/episode_length": self._episode_length,
         }
 
-    def _fused(self, jit: bool, chunk_seconds: float) -> FusedLoop:
-        """XLA cannot hold what devices exchange: with several, collecting is compiled, and each device's gradient."""
-        replicas = self._trainer.replicas
-        if replicas is None:
-            return FusedLoop(self._iterate, healthy=self._trainer.healthy, jit=jit, chunk_seconds=chunk_seconds)
-        self._collect = tf.function(self._step_envs, jit_compile=jit, autograph=False)
+    def _fused(self, *, collecting: bool, updating: bool) -> FusedLoop:
+        """Where updates cannot be compiled together with it, or had better not be, collecting still can by itself."""
+        together = self._trainer.jits(updating)
+        apart = together != collecting
+        self._collect = (
+            tf.function(self._step_envs, jit_compile=collecting, autograph=False) if apart else self._step_envs
+        )
         return FusedLoop(
             self._iterate,
             healthy=self._trainer.healthy,
-            jit=False,
-            chunk_seconds=chunk_seconds,
-            guard=replicas.guard,
+            jit=together,
+            chunk_seconds=self._chunk_seconds,
+            guard=self._trainer.guard,
         )
 
     def _leave_xla(self) -> None:
         """Traces a program whose updates XLA does not compile; the steps it does: they are many small operations."""
         self._xla = False
-        self._collect = tf.function(self._step_envs, jit_compile=True, autograph=False)
-        healthy = self._trainer.healthy
-        self._loop = FusedLoop(self._iterate, healthy=healthy, jit=False, chunk_seconds=self._chunk_seconds)
+        self._loop = self._fused(collecting=True, updating=False)
         self._loop.build()
 
     def _begin_episodes(self, seed: tf.Tensor) -> None:

@@ -79,7 +79,7 @@ class HostEngine:
         self._sums = np.zeros(len(self._metric_names) + 3, np.float32)
         self._compilation = as_compilation(jit)
         self._xla = self._compilation.assumed
-        self._program = tf.function(self._learn, jit_compile=self._xla, autograph=False)
+        self._program = tf.function(self._learn, jit_compile=trainer.jits(self._xla), autograph=False)
         self._fresh = False
 
     @property
@@ -100,7 +100,7 @@ class HostEngine:
             DivergedError: A loss or a gradient was not finite; the message names which.
             EnvFaultError: The env failed; the message says which copy, and how to see it again.
         """
-        if self._compilation.decide() != self._xla:
+        if self._trainer.jits(True) and self._compilation.decide() != self._xla:
             self._xla = False
             self._program = tf.function(self._learn, jit_compile=False, autograph=False)
         self._episodes.take_back()
@@ -154,7 +154,8 @@ class HostEngine:
     def _take_in(self, iteration: int, count: int) -> None:
         arrays = [tf.constant(array) for array in self._staging.arrays]
         numbers = (tf.constant(number, tf.int64) for number in (iteration, count))
-        values = self._program(arrays, tf.constant(self._sums), *numbers)
+        with self._trainer.guard():
+            values = self._program(arrays, tf.constant(self._sums), *numbers)
         self._acting.refresh([value.numpy() for value in values])
         if not bool(self._trainer.healthy):
             raise self._updating.diagnosis()

@@ -32,7 +32,7 @@ class UpdateEngine:
         jit: bool | Compilation = True,
         chunk_seconds: float = 1.0,
     ) -> None:
-        self._batch, self._trainer = batch, trainer
+        self._batch, self.trainer = batch, trainer
         self.metrics = RunningMeans()
         self._seeds = Stream(seed, "update")
         self._compilation, self._chunk_seconds = as_compilation(jit), chunk_seconds
@@ -42,7 +42,7 @@ class UpdateEngine:
     @property
     def updates(self) -> int:
         """Updates made so far."""
-        return int(self._trainer.updates)
+        return int(self.trainer.updates)
 
     def build(self) -> None:
         """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
@@ -54,30 +54,35 @@ class UpdateEngine:
         Raises:
             DivergedError: A loss or a gradient was not finite; the message names which.
         """
-        if self._compilation.decide() != self._xla:
+        if self.trainer.jits(True) and self._compilation.decide() != self._xla:
             self._xla = False
             self._loop = self._fused()
         start = self.updates
         self._loop.advance(start, until - start)
-        if not bool(self._trainer.healthy):
-            step = self._trainer.updates - 1
-            raise self._trainer.diagnose(self._batch(step), self._seeds.at(step))
+        if not bool(self.trainer.healthy):
+            step = self.trainer.updates - 1
+            raise self.trainer.diagnose(self._batch(step), self._seeds.at(step))
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
         parts = {
-            "trainer": self._trainer.state(),
+            "trainer": self.trainer.state(),
             "metrics": self.metrics.state(),
             "engine": self._compilation.state(),
         }
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def _fused(self) -> FusedLoop:
-        healthy = self._trainer.healthy
-        return FusedLoop(self._iterate, healthy=healthy, jit=self._xla, chunk_seconds=self._chunk_seconds)
+        return FusedLoop(
+            self._iterate,
+            healthy=self.trainer.healthy,
+            jit=self.trainer.jits(self._xla),
+            chunk_seconds=self._chunk_seconds,
+            guard=self.trainer.guard,
+        )
 
     def _iterate(self, update: tf.Tensor) -> None:
-        report = self._trainer.update(self._batch(update), self._seeds.at(update))
+        report = self.trainer.update(self._batch(update), self._seeds.at(update))
         for name, value in report.items():
             if value.shape.rank == 0:
                 self.metrics.add(f"learn/{name}", value)
