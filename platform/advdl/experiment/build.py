@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from advdl.rl.functional import CompiledEnv
     from advdl.rl.policy import HostPolicy
     from advdl.rl.source import Source
+    from advdl.training.compilation import Compilation
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
 
@@ -99,7 +100,7 @@ def _compiled_engine(
     from advdl.rl.compiled import CompiledEngine
 
     num_envs = experiment.section(Env).num
-    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment))
+    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment, agent))
 
 
 def _host_engine(
@@ -119,17 +120,25 @@ def _host_engine(
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )
-    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment))
+    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment, agent))
 
 
-def _pace(experiment: Experiment) -> dict[str, Any]:
+def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
     general, section = experiment.section(General), experiment.section(TrainerSection)
     return {
         "total_steps": general.steps,
         "seed": general.seed,
-        "jit": section.jit != "off",
+        "jit": build_compilation(experiment, agent),
         "chunk_seconds": section.chunk_seconds,
     }
+
+
+def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
+    """Builds what decides whether XLA compiles the updates."""
+    from advdl.training.compilation import Compilation
+
+    setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
+    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
 
 
 def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
