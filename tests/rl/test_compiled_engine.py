@@ -11,6 +11,7 @@ from gymnasium import spaces
 from advdl.errors import DivergedError
 from advdl.rl import Acted, Agent, CompiledEngine, CompiledEnv, Spaces, UniformReplay
 from advdl.training import Objective, Trainer, Tuning
+from advdl.training.compilation import Compilation
 
 LIMIT = 6
 
@@ -273,3 +274,14 @@ def test_it_stops_at_the_first_value_that_is_not_finite():
     assert state["trainer/updates"] == 6
     assert engine.env_steps < 800
     assert all(np.isfinite(value).all() for name, value in state.items() if "trainer" in name)
+
+
+def test_where_xla_is_left_steps_and_updates_go_on_as_before():
+    compilation = Compilation(False)
+    compilation.assumed = True  # as if it had been measured
+    left = run(build(jit=compilation), 800)
+    record, plain = left.source.record(), build()
+    assert (left.state()["trainer/updates"], left.env_steps) == (run(plain, 800).state()["trainer/updates"], 800)
+    expected = record.observation + 1 + record.action[..., None]
+    np.testing.assert_array_equal(record.next_observation, expected)
+    assert len(np.unique(record.action)) == 2
