@@ -39,12 +39,9 @@ def test_the_page_explains_each_clause(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in (*KINDS, "source") if kind not in PARTS_OF_CLAUSES])
 def test_each_clause_is_broken_by_a_test(kind: str) -> None:
-    assert [clause for clause in clauses(kind) if not tested(clause)] == []
+    assert [clause for clause in clauses(kind) if not is_broken(clause)] == []
 
 
-def tested(clause: str) -> bool:
+def is_broken(clause: str) -> bool:
     """Looks for the whole sentence; where something is filled in, for the rest of it."""
-    if clause in TESTS:
-        return True
-    whole = re.escape(clause).replace(re.escape("..."), r"[^\n]*?")
-    return "..." in clause and re.search(whole, TESTS) is not None
+    return all(part in TESTS for part in clause.split("...") if len(part) > 3)
