@@ -205,3 +205,8 @@ def test_annotations_that_cannot_be_read_are_the_plugins_fault() -> None:
 def test_plain_data() -> None:
     value = {"a": (1, Path("x/y")), "b": Colour.RED, "c": Choice("huber", {"units": (1,)})}
     assert plain(value) == {"a": [1, "x/y"], "b": "red", "c": {"name": "huber", "units": [1]}}
+
+
+def test_a_default_says_that_it_builds_nothing() -> None:
+    with pytest.raises(TypeError, match="'mlp' is the default of a part and builds nothing"):
+        Choice("mlp")()

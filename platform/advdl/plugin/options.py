@@ -46,6 +46,15 @@ class Choice:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __call__(self, *args: Any, **given: Any) -> Any:
+        """Makes it a ``Factory`` for type checkers, as the argument is whose default it is; it builds nothing.
+
+        Raises:
+            TypeError: Always. Whoever builds a component by its class gives it factories: ``component`` of
+                ``advdl.testing`` finds them, and so does ``PluginHost``.
+        """
+        raise TypeError(f"{self.name!r} is the default of a part and builds nothing: build by name, or give a factory")
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
