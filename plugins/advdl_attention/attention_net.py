@@ -7,6 +7,7 @@ import gymnasium
 import keras
 from annotated_types import Ge, Gt, Lt
 
+from advdl.plugin import Factory, Part
 from advdl_attention.attention import head_size
 from advdl_attention.tokens import (
     ClassToken,
@@ -44,6 +45,7 @@ class Attention(keras.Model):
         causal: Whether a token sees only those before it, as in a history that is read out at its last.
         readout: How tokens become features: their max, their average, the last, or a learned class token.
         dropout: The share of attention weights and of outputs that training drops.
+        layer: A layer, of a plugin say, that the tokens go through after each block.
         activation: What follows the convolution and the fully connected layer.
         units: Width of the fully connected layer at the end; 0 for none.
 
@@ -65,6 +67,7 @@ class Attention(keras.Model):
         causal: bool = False,
         readout: Readout = "max",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        layer: Annotated[Factory, Part("layer")] | None = None,
         activation: Literal["relu", "tanh", "gelu", "silu", "elu", "selu", "leaky_relu", "mish"] = "relu",
         units: Annotated[int, Ge(0)] = 256,
     ) -> None:
@@ -78,7 +81,7 @@ class Attention(keras.Model):
             x = keras.layers.Dense(width, name="tokens")(x)
         x = ClassToken(name="class_token")(x) if readout == "class" else x
         options: dict[str, Any] = {"heads": heads, "ratio": ratio, "dropout": dropout, "causal": causal}
-        x = encode(with_positions(x, positions), depth=depth, readout=readout, **options)
+        x = encode(with_positions(x, positions), depth=depth, readout=readout, layer=layer, **options)
         if units:
             x = keras.layers.Activation(activation, name="activation")(keras.layers.Dense(units, name="dense")(x))
         super().__init__(inputs=inputs, outputs=x, name="attention")

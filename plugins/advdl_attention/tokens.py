@@ -43,10 +43,19 @@ def with_positions(x: Any, positions: Positions) -> Any:
             return x
 
 
-def encode(x: Any, *, depth: int, readout: Readout, **options: Any) -> Any:
-    """Runs transformer blocks and a last layer normalisation, and reads features ``[batch, width]`` out."""
+def encode(x: Any, *, depth: int, readout: Readout, layer: Any = None, **options: Any) -> Any:
+    """Runs transformer blocks and a last layer normalisation, and reads features ``[batch, width]`` out.
+
+    Args:
+        x: Tokens ``[batch, tokens, width]``.
+        depth: How many blocks.
+        readout: How tokens become features.
+        layer: Builds a layer that the tokens go through after each block.
+        **options: The blocks'.
+    """
     for index in range(1, depth + 1):
         x = TransformerBlock(name=f"block_{index}", **options)(x)
+        x = x if layer is None else layer(name=f"layer_{index}")(x)
     x = keras.layers.LayerNormalization(epsilon=1e-6, name="last_norm")(x)
     return Read(readout=readout, name="readout")(x)
 

@@ -6,6 +6,7 @@ import gymnasium
 import keras
 from annotated_types import Ge, Gt, Lt
 
+from advdl.plugin import Factory, Part
 from advdl_attention.attention import head_size
 from advdl_attention.tokens import (
     ClassToken,
@@ -36,6 +37,7 @@ class ViT(keras.Model):
         positions: How tokens know where they are: learned, sinusoidal or none.
         readout: How tokens become features: a learned class token, their average, their max, or the last.
         dropout: The share of attention weights and of outputs that training drops.
+        layer: A layer, of a plugin say, that the tokens go through after each block.
 
     Raises:
         UsageError: The space is no image of a patch or more, or the heads do not divide the width.
@@ -53,6 +55,7 @@ class ViT(keras.Model):
         positions: Positions = "learned",
         readout: Readout = "class",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        layer: Annotated[Factory, Part("layer")] | None = None,
     ) -> None:
         require_image(observation_space, "vit", smallest=patch)
         head_size(width, heads)
@@ -60,5 +63,5 @@ class ViT(keras.Model):
         x = patches(x, width, patch)
         x = ClassToken(name="class_token")(x) if readout == "class" else x
         x = with_positions(x, positions)
-        x = encode(x, depth=depth, readout=readout, heads=heads, ratio=ratio, dropout=dropout)
+        x = encode(x, depth=depth, readout=readout, heads=heads, ratio=ratio, dropout=dropout, layer=layer)
         super().__init__(inputs=inputs, outputs=x, name="vit")

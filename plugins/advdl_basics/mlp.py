@@ -9,6 +9,7 @@ from annotated_types import Gt
 from gymnasium import spaces
 
 from advdl.errors import UsageError
+from advdl.plugin import Factory, Part
 from advdl.rl.flat import Flat
 
 Activation = Literal[
@@ -28,6 +29,7 @@ class MLP(keras.Model):
         units: Width of each layer; none leaves the flat vector as it is.
         activation: What follows each layer.
         layer_norm: Whether each layer is normalised (Ba et al. 2016, arXiv:1607.06450) before its activation.
+        layer: A layer, of a plugin say, that follows each activation.
 
     Raises:
         UsageError: The space is none of these.
@@ -40,6 +42,7 @@ class MLP(keras.Model):
         units: tuple[Annotated[int, Gt(0)], ...] = (128, 128),
         activation: Activation = "relu",
         layer_norm: bool = False,
+        layer: Annotated[Factory, Part("layer")] | None = None,
     ) -> None:
         inputs = keras.Input(observation_space.shape, dtype=_dtype(observation_space), name="observation")
         x = Flat(observation_space, name="flat")(inputs)
@@ -48,6 +51,7 @@ class MLP(keras.Model):
             if layer_norm:
                 x = keras.layers.LayerNormalization(name=f"norm_{index}")(x)
             x = keras.layers.Activation(activation, name=f"activation_{index}")(x)
+            x = x if layer is None else layer(name=f"layer_{index}")(x)
         super().__init__(inputs=inputs, outputs=x, name="mlp")
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import gymnasium
 import keras
-import numpy as np
 import tensorflow as tf
 
+from advdl.rl.backbones import observation_input
 from advdl_dqn.noisy import NoisyDense, scaled_noise
 
 
@@ -42,7 +42,7 @@ class QNetwork(keras.Model):  # type: ignore[misc]
         self.backbone = backbone
         self.advantage = _stream("advantage" if dueling else "q", (*units, actions * width), sigma)
         self.value = _stream("value", (*units, width), sigma) if dueling else []
-        self(_inputs(observation_space))
+        self(observation_input(observation_space))
 
     def call(self, observation: Any, noise: Any = None, training: bool = False) -> Any:
         """Returns the numbers.
@@ -91,13 +91,3 @@ def _through(layers: list[keras.layers.Layer], features: Any, noise: list[Any]) 
         features = keras.ops.relu(features) if index else features
         features = layer(features, noise=noise.pop(0)) if isinstance(layer, NoisyDense) else layer(features)
     return features
-
-
-def _inputs(space: gymnasium.Space[Any]) -> Any:
-    match space:
-        case gymnasium.spaces.Dict():
-            return {name: _inputs(part) for name, part in space.items()}
-        case gymnasium.spaces.Tuple():
-            return tuple(_inputs(part) for part in space)
-    dtype = np.dtype(space.dtype)
-    return keras.Input(space.shape, dtype="float32" if dtype == np.float64 else dtype.name)

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, 
 
 from advdl.errors import UsageError
 from advdl.rl.evaluation import make_env
-from advdl.rl.own_loop import POLICY, Assignment, OwnLoopAgent, Report
+from advdl.rl.own_loop import POLICY, Assignment, Foreign, OwnLoopAgent, Report
 from advdl.training.tensors import Array
 from advdl_sb3.generators import Generators
 from advdl_sb3.metrics import Episodes, RunLogger
@@ -140,6 +140,13 @@ class SB3Agent(OwnLoopAgent):
         """Returns the Keras models among the networks: one, or one for each network, targets included."""
         return keras_backbones(self.model)
 
+    @classmethod
+    def open_foreign(cls, path: Path) -> Foreign:
+        """Reads a zip that stable-baselines3's ``save`` wrote; its pickles are loaded."""
+        from advdl_sb3.foreign import open_zip
+
+        return open_zip(cls, path)
+
     def export(self, folder: Path) -> Sequence[Path]:
         """Writes ``policy.zip`` for ``stable_baselines3``; one with a backbone of ours needs advdl to load."""
         path = folder / "policy.zip"
@@ -179,9 +186,10 @@ class SB3Agent(OwnLoopAgent):
                 **settings,
             )
         except (AssertionError, ValueError, TypeError) as error:
-            hint = "agents and what they can do: advdl plugins list --kind agent"
+            name, env_id = self.algorithm.__name__, self.assignment.env_id
             raise UsageError(
-                f"{type(self).__name__} cannot learn in {self.assignment.env_id}: {error}", hint=hint
+                f"{name} of stable-baselines3 cannot learn in {env_id!r} so: {error}",
+                hint="agents and what they can do: advdl plugins list --kind agent",
             ) from error
 
     def _found_again(self, index: int, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> bool:

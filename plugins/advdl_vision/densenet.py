@@ -8,7 +8,7 @@ import keras
 from annotated_types import Ge, Gt, Le, MinLen
 
 from advdl_vision.dense_block import DenseBlock, Transition
-from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, dense_head, image_input, pool
 from advdl_vision.units import (
     BATCH_EPSILON,
     Activation,
@@ -40,6 +40,7 @@ class DenseNet(keras.Model):
         norm: What normalises: none, layer, group or batch.
         activation: What follows.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer at the end; 0 for none.
 
     Raises:
@@ -59,6 +60,7 @@ class DenseNet(keras.Model):
         norm: Norm = "layer",
         activation: Activation = "relu",
         pooling: Pooling = "average",
+        layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 256,
     ) -> None:
         smallest = stem_strides * 2 ** (len(blocks) - 1)
@@ -66,7 +68,7 @@ class DenseNet(keras.Model):
         style: dict[str, Any] = {"norm": norm, "activation": activation}
         x = Unit(stem, 3, strides=stem_strides, padding="even", name="stem", **style)(x)
         x = _blocks(x, blocks, growth, bottleneck, compression, **style)
-        x = dense_head(pool(x, pooling), units, activation)
+        x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="densenet")
 
 
@@ -80,16 +82,22 @@ class DenseNet121(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 32 x 32 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = _canonical(observation_space, "densenet121", (6, 12, 24, 16), norm)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="densenet121")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="densenet121")
 
 
 class DenseNet169(keras.Model):
@@ -102,16 +110,22 @@ class DenseNet169(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 32 x 32 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = _canonical(observation_space, "densenet169", (6, 12, 32, 32), norm)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="densenet169")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="densenet169")
 
 
 class DenseNet201(keras.Model):
@@ -124,16 +138,22 @@ class DenseNet201(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 32 x 32 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = _canonical(observation_space, "densenet201", (6, 12, 48, 32), norm)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="densenet201")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="densenet201")
 
 
 def _canonical(space: gymnasium.Space[Any], name: str, blocks: Sequence[int], norm: Norm) -> tuple[Any, Any]:

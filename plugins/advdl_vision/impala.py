@@ -6,7 +6,7 @@ import gymnasium
 import keras
 from annotated_types import Ge, Gt, MinLen
 
-from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, dense_head, image_input, pool
 from advdl_vision.residual import PreActivationBlock
 from advdl_vision.units import Activation, Norm, Unit, max_pooling
 
@@ -28,6 +28,7 @@ class Impala(keras.Model):
         norm: What normalises before the convolutions of the blocks: none, layer, group or batch.
         activation: What comes before them.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer; 0 for none.
 
     Raises:
@@ -44,6 +45,7 @@ class Impala(keras.Model):
         norm: Norm = "none",
         activation: Activation = "relu",
         pooling: Pooling = "average",
+        layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 256,
     ) -> None:
         inputs, x = image_input(observation_space, "impala", smallest=2 ** len(widths))
@@ -54,5 +56,5 @@ class Impala(keras.Model):
                 name = f"stage_{stage}_block_{index}"
                 x = PreActivationBlock(norm=norm, activation=activation, name=name)(x)
         x = keras.layers.Activation(activation, name="last_activation")(x)
-        x = dense_head(pool(x, pooling), units, activation)
+        x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="impala")

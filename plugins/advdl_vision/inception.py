@@ -6,7 +6,7 @@ import gymnasium
 import keras
 from annotated_types import Ge, Gt, MinLen, MultipleOf
 
-from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, dense_head, image_input, pool
 from advdl_vision.inception_module import InceptionModule, LocalResponseNormalization
 from advdl_vision.units import Activation, Norm, Unit, max_pooling
 
@@ -40,6 +40,7 @@ class Inception(keras.Model):
         norm: What normalises: none, layer, group or batch.
         activation: What follows each convolution.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer at the end; 0 for none.
 
     Raises:
@@ -56,6 +57,7 @@ class Inception(keras.Model):
         norm: Norm = "layer",
         activation: Activation = "relu",
         pooling: Pooling = "average",
+        layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 256,
     ) -> None:
         smallest = stem_strides * 2 ** (len(widths) - 1)
@@ -66,7 +68,7 @@ class Inception(keras.Model):
             if index > 1:
                 x = max_pooling(3, 2, f"pool_{index - 1}")(x)
             x = InceptionModule(**_shares(width), name=f"module_{index}", **style)(x)
-        x = dense_head(pool(x, pooling), units, activation)
+        x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="inception")
 
 
@@ -82,6 +84,7 @@ class InceptionV1(keras.Model):
         norm: What normalises after each convolution: none, layer, group or batch.
         local_response: Whether the stem normalises local responses.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 32 x 32 or more.
@@ -94,6 +97,7 @@ class InceptionV1(keras.Model):
         norm: Norm = "none",
         local_response: bool = True,
         pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = image_input(observation_space, "inception_v1", smallest=32)
         x = max_pooling(3, 2, "pool_1")(Unit(64, 7, strides=2, padding="even", norm=norm, name="conv_1")(x))
@@ -106,7 +110,7 @@ class InceptionV1(keras.Model):
                 x = max_pooling(3, 2, f"pool_{name}")(x)
             channels: dict[str, Any] = dict(zip(_BRANCHES, numbers, strict=True))
             x = InceptionModule(**channels, norm=norm, name=f"module_{name}")(x)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="inception_v1")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="inception_v1")
 
 
 _BRANCHES = ("one", "three_reduce", "three", "five_reduce", "five", "pool")

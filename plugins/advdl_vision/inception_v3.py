@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium
 import keras
 
-from advdl_vision.images import Pooling, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, image_input, pool
 from advdl_vision.units import Norm, Padding, Unit, average_pooling, max_pooling
 
 # A convolution is (channels, rows, columns); a branch is a sequence of them.
@@ -24,18 +24,24 @@ class InceptionV3(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 75 x 75 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = image_input(observation_space, "inception_v3", smallest=75)
         net = _Network(norm)
         x = net.small_maps(net.middle_maps(net.large_maps(net.stem(x))))
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="inception_v3")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="inception_v3")
 
 
 class _Network:

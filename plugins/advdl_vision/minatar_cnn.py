@@ -6,7 +6,7 @@ import gymnasium
 import keras
 from annotated_types import Ge, Gt
 
-from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, dense_head, image_input, pool
 from advdl_vision.units import Activation, Norm, Unit
 
 
@@ -22,6 +22,7 @@ class MinAtarCNN(keras.Model):
         norm: What normalises after the convolution: none, layer, group or batch.
         activation: What follows each layer.
         pooling: How the map becomes features.
+        layer: A layer, of a plugin say, that the map goes through before it is pooled.
         units: Width of the fully connected layer; 0 for none.
 
     Raises:
@@ -36,9 +37,10 @@ class MinAtarCNN(keras.Model):
         norm: Norm = "none",
         activation: Activation = "relu",
         pooling: Pooling = "flatten",
+        layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 128,
     ) -> None:
         inputs, x = image_input(observation_space, "minatar_cnn", smallest=3)
         x = Unit(filters, 3, padding="valid", norm=norm, activation=activation, name="conv")(x)
-        x = dense_head(pool(x, pooling), units, activation)
+        x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="minatar_cnn")

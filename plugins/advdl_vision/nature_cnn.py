@@ -6,7 +6,7 @@ import gymnasium
 import keras
 from annotated_types import Ge
 
-from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, dense_head, image_input, pool
 from advdl_vision.units import Activation, Norm, Unit
 
 
@@ -22,7 +22,10 @@ class NatureCNN(keras.Model):
         norm: What normalises after each convolution: none, layer, group or batch.
         activation: What follows each layer.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer; 0 for none.
+        channels_first: Whether images come as ``[channels, height, width]``, such as the frames that
+            ``gymnasium.wrappers.FrameStackObservation`` stacks.
 
     Raises:
         UsageError: The space is no image of 36 x 36 or more.
@@ -35,9 +38,11 @@ class NatureCNN(keras.Model):
         norm: Norm = "none",
         activation: Activation = "relu",
         pooling: Pooling = "flatten",
+        layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 512,
+        channels_first: bool = False,
     ) -> None:
-        inputs, x = image_input(observation_space, "nature_cnn", smallest=36)
+        inputs, x = image_input(observation_space, "nature_cnn", smallest=36, channels_first=channels_first)
         for index, (filters, kernel, strides) in enumerate(((32, 8, 4), (64, 4, 2), (64, 3, 1)), start=1):
             unit = Unit(
                 filters,
@@ -49,5 +54,5 @@ class NatureCNN(keras.Model):
                 name=f"conv_{index}",
             )
             x = unit(x)
-        x = dense_head(pool(x, pooling), units, activation)
+        x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="nature_cnn")

@@ -8,7 +8,7 @@ import keras
 from annotated_types import Ge, Gt, MinLen
 
 from advdl.errors import UsageError
-from advdl_vision.images import Pooling, dense_head, image_input, pool
+from advdl_vision.images import LayerPart, Pooling, dense_head, image_input, pool
 from advdl_vision.residual import BottleneckBlock, ResidualBlock
 from advdl_vision.units import Activation, Norm, Unit, max_pooling, zero_padding
 
@@ -36,6 +36,7 @@ class ResNet(keras.Model):
         norm: What normalises: none, layer, group or batch.
         activation: What follows each convolution.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer at the end; 0 for none.
 
     Raises:
@@ -55,6 +56,7 @@ class ResNet(keras.Model):
         norm: Norm = "layer",
         activation: Activation = "relu",
         pooling: Pooling = "average",
+        layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 256,
     ) -> None:
         if len(widths) != len(strides):
@@ -71,7 +73,7 @@ class ResNet(keras.Model):
             x = _stem(x, widths[0], **style)
         kind = ResidualBlock if block == "basic" else BottleneckBlock
         x = _stages(x, kind, widths, [blocks] * len(widths), strides, **style)
-        super().__init__(inputs=inputs, outputs=dense_head(pool(x, pooling), units, activation), name="resnet")
+        super().__init__(inputs=inputs, outputs=dense_head(pool(x, pooling, layer), units, activation), name="resnet")
 
 
 class ResNet10(keras.Model):
@@ -84,18 +86,24 @@ class ResNet10(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 8 x 8 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = image_input(observation_space, "resnet10", smallest=8)
         x = _stem(x, 64, norm=norm)
         x = _stages(x, ResidualBlock, (64, 64, 128, 128), (1, 1, 1, 1), (1, 1, 2, 1), norm=norm)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="resnet10")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="resnet10")
 
 
 class ResNet18(keras.Model):
@@ -109,17 +117,23 @@ class ResNet18(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 32 x 32 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = image_input(observation_space, "resnet18", smallest=32)
         x = _stages(_stem(x, 64, norm=norm), ResidualBlock, _WIDTHS, (2, 2, 2, 2), _STRIDES, norm=norm)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="resnet18")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="resnet18")
 
 
 class ResNet34(keras.Model):
@@ -133,17 +147,23 @@ class ResNet34(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 32 x 32 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = image_input(observation_space, "resnet34", smallest=32)
         x = _stages(_stem(x, 64, norm=norm), ResidualBlock, _WIDTHS, (3, 4, 6, 3), _STRIDES, norm=norm)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="resnet34")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="resnet34")
 
 
 class ResNet50(keras.Model):
@@ -157,18 +177,24 @@ class ResNet50(keras.Model):
         observation_space: What is observed.
         norm: What normalises: none, layer, group or batch. In bootstrapped learning take layer or group.
         pooling: How the last map becomes features.
+        layer: A layer, of a plugin say, that the last map goes through before it is pooled.
 
     Raises:
         UsageError: The space is no image of 32 x 32 or more.
     """
 
     def __init__(
-        self, observation_space: gymnasium.Space[Any], *, norm: Norm = "batch", pooling: Pooling = "average"
+        self,
+        observation_space: gymnasium.Space[Any],
+        *,
+        norm: Norm = "batch",
+        pooling: Pooling = "average",
+        layer: LayerPart = None,
     ) -> None:
         inputs, x = image_input(observation_space, "resnet50", smallest=32)
         x = _stem(x, 64, norm=norm, bias=True)
         x = _stages(x, BottleneckBlock, _WIDTHS, (3, 4, 6, 3), _STRIDES, norm=norm, bias=True)
-        super().__init__(inputs=inputs, outputs=pool(x, pooling), name="resnet50")
+        super().__init__(inputs=inputs, outputs=pool(x, pooling, layer), name="resnet50")
 
 
 def _stem(x: Any, filters: int, **options: Any) -> Any:

@@ -10,9 +10,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from advdl.errors import UsageError
+from advdl.plugin import options_of
 from advdl.rl import Agent, Progress, Spaces
 from advdl.testing import check_agent, component
 from advdl.training import Trainer, Tuning
+from advdl_dqn.agent import DQN
+from advdl_dqn.rainbow import Rainbow
 
 SEED = tf.constant((1, 2), tf.int32)
 BOX = spaces.Box(-1.0, 1.0, (3,), np.float32)
@@ -45,10 +48,10 @@ def transitions(start: int = START) -> dict[str, NDArray[Any]]:
 
 def td_errors(agent: Any, batch: dict[str, NDArray[Any]], gamma: float, double: bool) -> NDArray[Any]:
     rows, taken = np.arange(ROWS), batch["action"] - START
-    online, target = (np.asarray(model(batch["next_observation"])) for model in (agent.online, agent.target))
+    online, target = (np.asarray(model(batch["next_observation"]))[..., 0] for model in (agent.online, agent.target))
     following = target[rows, (online if double else target).argmax(axis=1)]
     wanted = batch["reward"] + gamma * (1 - batch["terminated"]) * following
-    return wanted - np.asarray(agent.online(batch["observation"]))[rows, taken]
+    return wanted - np.asarray(agent.values(batch["observation"]))[rows, taken]
 
 
 def huber(error: NDArray[Any], delta: float = 1.0) -> NDArray[Any]:
@@ -56,8 +59,20 @@ def huber(error: NDArray[Any], delta: float = 1.0) -> NDArray[Any]:
     return np.where(size <= delta, 0.5 * error**2, delta * size - 0.5 * delta**2)
 
 
-def test_it_keeps_its_contract() -> None:
-    check_agent(component("agent", "dqn"))
+@pytest.mark.parametrize("name", ["dqn", "rainbow"])
+def test_it_keeps_its_contract(name: str) -> None:
+    small = {"backbone": {"name": "mlp", "units": [8]}, "learning_starts": 64}
+    check_agent(component("agent", name, **small))
+
+
+def test_rainbow_is_dqn_with_other_defaults() -> None:
+    ours, theirs = ({option.name: option for option in options_of(agent)} for agent in (DQN, Rainbow))
+    assert [*ours] == [*theirs]
+    for name, option in ours.items():
+        assert (option.doc, option.hint) == (theirs[name].doc, theirs[name].hint)
+    changed = {name for name in ours if ours[name].default != theirs[name].default}
+    switches = {"dueling", "n_step", "prioritized", "noisy", "distributional"}
+    assert changed == switches | {"epsilon", "priority_exponent", "batch_size"}
 
 
 @pytest.mark.parametrize("double", [True, False])
@@ -80,7 +95,7 @@ def test_the_gradient_is_of_the_prediction_alone() -> None:
     agent: Any = dqn(spaces.Discrete(ACTIONS, start=START))
     batch = {name: tf.constant(value) for name, value in transitions().items()}
     (objective,) = agent.objectives()
-    head = agent.online.layers[-1].bias
+    head = agent.online.advantage[-1].bias
     with tf.GradientTape() as tape:
         loss, aux = objective.loss(batch, SEED)
     found = tape.gradient(loss, head.value)
@@ -95,6 +110,60 @@ def test_the_loss_is_chosen_by_name() -> None:
     batch = transitions()
     loss, _ = agent.objectives()[0].loss({name: tf.constant(value) for name, value in batch.items()}, SEED)
     np.testing.assert_allclose(loss, (td_errors(agent, batch, 0.9, True) ** 2).mean(), rtol=1e-5)
+
+
+def test_a_target_of_several_steps_takes_the_discount_that_the_replay_gives() -> None:
+    agent: Any = dqn(spaces.Discrete(ACTIONS, start=START), gamma=0.9)
+    batch = transitions()
+    discount = np.random.default_rng(4).random(ROWS).astype(np.float32)
+    fields = {name: tf.constant(value) for name, value in {**batch, "discount": discount}.items()}
+    _, aux = agent.objectives()[0].loss(fields, SEED)
+    np.testing.assert_allclose(aux["td_error"], td_errors(agent, batch, discount, True), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["none", "c51", "qr"])
+def test_importance_weighs_the_loss_and_priorities_go_back(kind: str) -> None:
+    agent: Any = dqn(spaces.Discrete(ACTIONS, start=START), prioritized=True, distributional=kind)
+    batch = {name: tf.constant(value) for name, value in transitions().items()}
+    loss = agent.objectives()[0].loss
+
+    def weighted(weight: Any) -> Any:
+        return loss({**batch, "weight": tf.constant(weight, tf.float32)}, SEED)
+
+    total, aux = weighted(np.ones(ROWS))
+    alone = [float(weighted(row)[0]) * ROWS for row in np.eye(ROWS)[:5]]
+    np.testing.assert_allclose(float(weighted(np.full(ROWS, 0.5))[0]), float(total) / 2, rtol=1e-5)
+    wanted = aux["td_error"][:5] if kind == "none" else alone
+    np.testing.assert_allclose(aux["priority"][:5], wanted, rtol=1e-4, atol=1e-6)
+    acted = agent.act(tf.zeros([2, 3]), (), SEED, progress=Progress(tf.constant(500.0), 1000.0))
+    np.testing.assert_allclose(acted.extras["importance"], [0.7, 0.7], rtol=1e-6)
+
+
+def test_the_value_of_a_distribution_is_its_expectation() -> None:
+    shared: dict[str, Any] = {"atoms": 5, "lowest_return": -1.0, "highest_return": 3.0}
+    observation = transitions()["observation"]
+    for kind in ("c51", "qr"):
+        agent: Any = dqn(distributional=kind, **shared)
+        numbers = np.asarray(agent.online(observation))
+        assert numbers.shape == (ROWS, ACTIONS, 5)
+        powers = np.exp(numbers) / np.exp(numbers).sum(axis=-1, keepdims=True)
+        expected = powers @ np.linspace(-1, 3, 5) if kind == "c51" else numbers.mean(axis=-1)
+        np.testing.assert_allclose(agent.values(observation), expected, atol=1e-5)
+
+
+def test_a_dueling_head_tells_the_value_from_the_advantages() -> None:
+    agent: Any = dqn(dueling=True, head_units=[6])
+    observation = transitions()["observation"]
+    network = agent.online
+    features = np.asarray(network.backbone(observation))
+
+    def stream(layers: Any) -> Any:
+        hidden = np.maximum(features @ layers[0].kernel.numpy() + layers[0].bias.numpy(), 0)
+        return hidden @ layers[1].kernel.numpy() + layers[1].bias.numpy()
+
+    advantage, value = stream(network.advantage), stream(network.value)
+    expected = value + advantage - advantage.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(agent.values(observation), expected, atol=1e-5)
 
 
 class TestActing:
@@ -120,7 +189,7 @@ class TestActing:
         agent: Any = dqn(spaces.Discrete(ACTIONS, start=START))
         observation = transitions()["observation"]
         acted = agent.act(tf.constant(observation), (), SEED, progress=None)
-        best = np.asarray(agent.online(observation)).argmax(axis=1) + START
+        best = np.asarray(agent.values(observation)).argmax(axis=1) + START
         np.testing.assert_array_equal(acted.action, best)
         assert not acted.metrics
         assert len(set(best)) > 1
@@ -162,8 +231,22 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("option", "value"),
-        [("gamma", 1.1), ("batch_size", 0), ("learning_starts", -1), ("target_every", 0), ("epsilon", "linaer")],
+        [
+            ("gamma", 1.1),
+            ("distributional", "c52"),
+            ("n_step", 0),
+            ("sigma", 0.0),
+            ("frame_stack", -1),
+            ("batch_size", 0),
+            ("learning_starts", -1),
+            ("target_every", 0),
+            ("epsilon", "linaer"),
+        ],
     )
     def test_options_out_of_range(self, option: str, value: Any) -> None:
         with pytest.raises(UsageError):
             dqn(**{option: value})
+
+    def test_returns_that_do_not_rise(self) -> None:
+        with pytest.raises(UsageError, match=r"c51 needs two returns or more.*not 51 from 1 to 1"):
+            dqn(distributional="c51", lowest_return=1.0, highest_return=1.0)

@@ -27,10 +27,6 @@ def test_every_switch_solves_every_probe(switches: dict[str, Any]) -> None:
     assert max(learn(**switches).values()) < CLOSE
 
 
-def test_dqn_does_so_compiled() -> None:
-    assert max(learn(jit=True).values()) < CLOSE
-
-
 def test_rainbow_does_so_compiled_and_explores_by_noise_alone() -> None:
     found = learn("rainbow", jit=True, steps=8_000, epsilon={"name": "constant", "value": 0.0})
     assert max(found.values()) < 2 * CLOSE
@@ -51,13 +47,13 @@ def sees_the_observation_again(step: Transition) -> Transition:
     return {**step, "next_observation": step["observation"]}
 
 
-@pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize(
-    ("fault", "probe"),
+    ("fault", "probe", "n_step"),
     [
-        (ignores_the_end, "constant"),
-        (takes_a_cut_for_an_end, "time limit"),
-        (sees_the_observation_again, "last seen"),
+        (ignores_the_end, "constant", 3),
+        (takes_a_cut_for_an_end, "time limit", 1),
+        (takes_a_cut_for_an_end, "last seen", 3),
+        (sees_the_observation_again, "last seen", 3),
     ],
 )
 def test_a_wrong_transition_is_found(fault: Any, probe: str, n_step: int) -> None:

@@ -56,3 +56,12 @@ def unequal(first, second):
 
 def unheard(name, value):
     del name, value
+
+
+_IMAGE, _VECTOR = gymnasium.spaces.Box(0, 255, (44, 44, 3), np.uint8), gymnasium.spaces.Box(-1, 1, (6,), np.float32)
+
+# The backbones of the sizes that reinforcement learning uses, each with a space that it takes.
+BACKBONES = {
+    "mlp": _VECTOR,
+    **dict.fromkeys(("nature_cnn", "minatar_cnn", "impala", "resnet", "inception", "densenet", "attention"), _IMAGE),
+}

@@ -69,12 +69,13 @@ def keys(
             show_default=False,
         ),
     ] = None,
+    family: Annotated[str, typer.Option(help="The kind of run: agent, learner, sampler, meta or own_loop.")] = "agent",
     as_json: Json = False,
 ) -> None:
     """List every key that can be set: type, default, what is allowed, what it means."""
     from advdl.cli.config_report import keys_data, keys_text
 
-    data = keys_data(lambda: plugin_host(context), name)
+    data = keys_data(lambda: plugin_host(context), name, family)
     emit(data, json=as_json, table=lambda: keys_text(data))
 
 

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from advdl.cli.output import style, table
 from advdl.errors import unknown_name
-from advdl.experiment.config import PROJECT_FILE
 from advdl.experiment.layers import OTHER_VARIABLES, PREFIX
-from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKERS, General
+from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKERS, Family, General
 from advdl.experiment.toml import format_value
 from advdl.plugin.component import KINDS
+from advdl.plugin.lists import PROJECT_FILE
 from advdl.plugin.options import Option
 from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
-
-_FAMILY = FAMILIES["agent"]
 
 
 def settings_table(rows: Iterable[tuple[str, Any, str]]) -> str:
@@ -29,26 +27,31 @@ def settings_table(rows: Iterable[tuple[str, Any, str]]) -> str:
     return table(["setting", "value", "from"], cells, styles=styles)
 
 
-def keys_data(host: "Callable[[], PluginHost]", name: str | None) -> list[dict[str, Any]]:
+def keys_data(host: "Callable[[], PluginHost]", name: str | None, family_name: str = "agent") -> list[dict[str, Any]]:
     """Returns what is known of each key.
 
     Args:
         host: Loads the plugins; called only for a component's options.
         name: A section, a component such as ``agent.dqn`` or ``backbone.mlp``, or None for all sections.
+        family_name: The kind of experiment: ``agent``, ``learner``, ``sampler``, ``meta``, ``own_loop``.
 
     Raises:
-        UsageError: There is no such section or component.
+        UsageError: There is no such section, component or family.
     """
+    if family_name not in FAMILIES:
+        raise unknown_name("family", family_name, FAMILIES, command=f"--family takes {', '.join(FAMILIES)}")
+    family = FAMILIES[family_name]
     if name is None:
-        return [entry for section in ("", *_FAMILY.sections) for entry in _section(section)] + _component_keys()
+        sections = [entry for section in ("", *family.sections) for entry in _section(family, section)]
+        return sections + _component_keys(family)
     section, _, rest = name.partition(".")
     if rest:
-        return _component(host(), section, rest)
-    if section in _FAMILY.sections:
-        return _section(section)
-    found = [entry for entry in keys_data(host, None) if entry["key"].split(".")[0] == section]
+        return _component(host(), family, section, rest)
+    if section in family.sections:
+        return _section(family, section)
+    found = [entry for entry in keys_data(host, None, family_name) if entry["key"].split(".")[0] == section]
     if not found:
-        raise unknown_name("section", name, _FAMILY.keys, command="advdl config keys")
+        raise unknown_name("section", name, family.keys, command=f"advdl config keys --family {family_name}")
     return found
 
 
@@ -81,44 +84,44 @@ def places_table(data: Sequence[Mapping[str, Any]]) -> str:
     return table(["read from", "now"], [[entry["place"], entry["state"]] for entry in data])
 
 
-def _section(name: str) -> list[dict[str, Any]]:
-    section = _FAMILY.sections[name] if name else General
+def _section(family: Family, name: str) -> list[dict[str, Any]]:
+    section = family.sections[name] if name else General
     return [_entry(f"{name}.{option.name}".lstrip("."), option) for option in section.describe()]
 
 
-def _component_keys() -> list[dict[str, Any]]:
+def _component_keys(family: Family) -> list[dict[str, Any]]:
     slots = [
         _row(f"{key}.name", f"the name of an {slot.kind}", slot.default, slot.summary)
-        for key, slot in _FAMILY.slots.items()
+        for key, slot in family.slots.items()
     ]
     options = [
         _row(f"{key}.OPTION", "its option", None, f"see: advdl config keys {key}.{slot.default}")
-        for key, slot in _FAMILY.slots.items()
+        for key, slot in family.slots.items()
     ]
     overrides = [
         _row(f"{key}.NAME", f"as [{slot}]", None, f"what differs from [{slot}] for the objective NAME")
-        for key, slot in _FAMILY.overrides.items()
+        for key, slot in family.overrides.items()
     ]
     trackers = _row(f"{TRACKERS}.NAME", "true, false or a table", None, "whether a tracker is on, and its options")
     metrics = _row(f"{METRICS}.NAME", "true, false or a table", None, "whether a metric is on, and its options")
     return [*slots, *options, *overrides, trackers, metrics]
 
 
-def _component(host: "PluginHost", section: str, name: str) -> list[dict[str, Any]]:
+def _component(host: "PluginHost", family: Family, section: str, name: str) -> list[dict[str, Any]]:
     prefix = f"{section}.{name}" if section in COMPONENT_TABLES else section
-    kind = _kind(section)
+    kind = _kind(family, section)
     backend = host.get(kind, name).details.get("backend", "tensorflow")
     if kind not in COMPONENT_TABLES.values():
         start_backend(backend)  # its start-up chatter is no part of the answer
     return [_entry(f"{prefix}.{option.name}", option) for option in host.options(kind, name)]
 
 
-def _kind(section: str) -> str:
+def _kind(family: Family, section: str) -> str:
     if section in COMPONENT_TABLES:
         return COMPONENT_TABLES[section]
-    slot = _FAMILY.slots.get(_FAMILY.overrides.get(section, section))
+    slot = family.slots.get(family.overrides.get(section, section))
     if slot is None and section not in KINDS:
-        known = (*_FAMILY.slots, *COMPONENT_TABLES, *KINDS)
+        known = (*family.slots, *COMPONENT_TABLES, *KINDS)
         raise unknown_name("section or kind of component", section, known, command="advdl config keys")
     return slot.kind if slot else section
 

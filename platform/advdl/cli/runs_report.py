@@ -45,9 +45,9 @@ def list_data(runs: Iterable[FoundRun]) -> list[dict[str, Any]]:
 
 def list_table(data: Sequence[Mapping[str, Any]]) -> str:
     """Lays the listing out in 80 columns, so that ids stay whole."""
-    rows = [[run["id"], _narrow(run["env"]), run["agent"], run["status"], run["step"], run["return"]] for run in data]
+    rows = [[run["id"], _narrow(run["env"]), run["agent"], run["status"], run["step"], run["score"]] for run in data]
     styles = [_STYLES.get(run["status"], "") for run in data]
-    return table(["run", "env", "agent", "status", "step", "return"], rows, styles=styles)
+    return table(["run", "on", "trained", "status", "step", "score"], rows, styles=styles)
 
 
 def show_data(folder: RunFolder) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def show_text(data: Mapping[str, Any]) -> str:
         ["run", data["id"]],
         ["folder", data["folder"]],
         ["status", f"{data['status']}{': ' + data['error'] if data['error'] else ''}"],
-        ["experiment", f"{data['agent']} in {data['env']}, seed {data['seed']}"],
+        ["experiment", f"{data['agent']} on {data['env']}, seed {data['seed']}"],
         ["steps", f"{data['step']} of {data['steps']}"],
         ["time", _times(data)],
         ["evaluation", _evaluation_line(data["evaluation"])],
@@ -132,10 +132,16 @@ def _listed(run: FoundRun) -> dict[str, Any]:
         "step": record.step if record else None,
         "steps": record.steps if record else None,
         "return": (evaluation or {}).get("return/mean"),
+        "score": _score(evaluation),
         "created": record.created if record else None,
         "folder": str(run.folder.path),
         "problem": problem,
     }
+
+
+def _score(evaluation: Mapping[str, Any] | None) -> Any:
+    """Returns what a run is judged by; runs of before scores were written have a mean return."""
+    return None if evaluation is None else evaluation.get("score", evaluation.get("return/mean"))
 
 
 def _narrow(name: str | None) -> str | None:
@@ -165,6 +171,8 @@ def _interval(evaluation: Mapping[str, Any]) -> str | None:
 def _evaluation_line(evaluation: Mapping[str, Any] | None) -> str | None:
     if evaluation is None:
         return None
+    if "text" in evaluation and "return/mean" not in evaluation:
+        return f"{evaluation['text']}, at step {evaluation['step']}"
     step, episodes, mean, iqm, interval = _figures(evaluation)
     figures = [
         f"mean return {mean:.6g}" if isinstance(mean, int | float) else "",

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 DISTRIBUTIONS = ("advdl", "tensorflow", "keras", "gymnasium", "numpy")
 """The distributions whose versions every run records."""
+
+OTHER_DISTRIBUTIONS = {"torch": "torch", "stable-baselines3": "stable_baselines3", "sb3-contrib": "sb3_contrib"}
+"""Distributions whose versions a run records that has imported their modules."""
 
 _GIT_TIMEOUT = 2.0
 
@@ -27,7 +31,7 @@ def provenance(folder: Path, plugins: Mapping[str, str]) -> dict[str, Any]:
 def versions() -> dict[str, str | None]:
     """Returns the installed versions; None for a distribution that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in DISTRIBUTIONS:
+    for name in (*DISTRIBUTIONS, *(other for other, module in OTHER_DISTRIBUTIONS.items() if module in sys.modules)):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

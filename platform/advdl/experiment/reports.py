@@ -56,7 +56,10 @@ class Reports:
             The verdict with the metrics' figures.
         """
         verdict = metered(verdict, self._run_metrics)
-        self.folder.append_evaluation(step, {"kind": kind, **verdict.figures, **verdict.details})
+        self.folder.append_evaluation(
+            step,
+            {"kind": kind, **verdict.figures, **verdict.details, "score": verdict.score, "text": verdict.text},
+        )
         if kind == "during":
             self._hooks.evaluated(self._run, step, verdict.figures)
         if verdict.images:

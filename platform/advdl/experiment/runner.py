@@ -17,6 +17,7 @@ from advdl.experiment.reports import Reports
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import Checkpoint, General
 from advdl.experiment.signals import StoppedError, StopRequest
+from advdl.experiment.transfer import start_backbone
 from advdl.experiment.work import Verdict, Work, build_work
 from advdl.plugin.run_hooks import RunDispatcher
 from advdl.plugin.tracker import RunInfo
@@ -58,7 +59,11 @@ def begin(experiment: Experiment, new_folder: Callable[[], RunFolder], host: "Pl
     folder = new_folder()
     console.message(f"run {folder.path}")
     with folder.lock(), _recorded(folder):
-        return _Run(experiment, folder, work, host, console).go(plan=None, resumed_from=None)
+        run = _Run(experiment, folder, work, host, console)
+        started = start_backbone(work, experiment, host)
+        if started:
+            console.message(started)
+        return run.go(plan=None, resumed_from=None)
 
 
 def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Console) -> int:

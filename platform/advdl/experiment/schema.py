@@ -52,7 +52,12 @@ class General(Section):
     engine: Literal["auto", "compiled", "host"] = Field(
         "auto", description="where the env runs: inside the training program, or in Python"
     )
-    precision: Literal["float32"] = Field("float32", description="Keras dtype policy of every model")
+    backbone_from: str = Field("", description="a run whose backbone this one's starts from: its folder or its id")
+    backbone_freeze: bool = Field(False, description="whether the agent's backbone stays as it is; the rest is trained")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = Field(
+        "float32", description="Keras dtype policy of every model; auto goes by the device"
+    )
+    devices: int = Field(1, ge=1, description="GPUs, or parts of a CPU, that share each update's batch")
 
 
 class Env(Section):
@@ -85,7 +90,12 @@ class Trainer(Section):
 
     clip_norm: Finite = Field(10.0, ge=0, description="largest global norm of a gradient; 0 never clips")
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into to save memory")
-    jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the program; auto compiles it")
+    ema: Finite = Field(0.0, ge=0, lt=1, description="decay of averaged weights, which are evaluated; 0 for none")
+    noise_scale: bool = Field(False, description="whether the gradient noise scale is measured, by a batch's parts")
+    log_norms: bool = Field(False, description="whether norms of weights and of their changes are logged")
+    jit: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether XLA compiles updates; auto measures it where a backbone convolves"
+    )
     chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
 
 
@@ -115,6 +125,9 @@ class Log(Section):
     """When metrics are written."""
 
     every: int = Field(1_000, ge=1, description="env steps between two lines of metrics")
+    profile: Annotated[str, Field(pattern=r"^(\d+:\d+)?$")] = Field(
+        "", description="first and last update of a TensorBoard profile, such as 10:20; empty for none"
+    )
 
 
 class Meta(Section):
@@ -134,6 +147,23 @@ class MetaEvaluation(Section):
     stop_at: Literal["solved", "never"] | Finite = Field(
         "never",
         description="mean score after the inner steps of training that ends it; an error is a negative score",
+    )
+
+
+class Model(Section):
+    """How a model is trained on data."""
+
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    held_out: Finite = Field(0.2, gt=0, lt=1, description="share of the samples that judge the model, of every class")
+    split: int = Field(0, ge=0, description="seed of the choice of those samples")
+
+
+class ModelEvaluation(Section):
+    """How a model is judged: it is measured on held-out data."""
+
+    every: int = Field(500, ge=0, description="updates between evaluations; 0 evaluates at the end only")
+    stop_at: Literal["solved", "never"] | Finite = Field(
+        "never", description="mean score that ends training; where less is better, the score is negative"
     )
 
 
@@ -198,6 +228,17 @@ COMPONENT_TABLES: Mapping[str, str] = {TRACKERS: "tracker", METRICS: "metric"}
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""
 
+_MODEL: Mapping[str, type[Section]] = {
+    "model": Model,
+    "trainer": Trainer,
+    "evaluation": ModelEvaluation,
+    "checkpoint": Checkpoint,
+    "log": Log,
+}
+
+_DATA = Slot("data", "digits", "what it is trained on")
+_OPTIMIZER = Slot("optimizer", "adam", "turns gradients into updates")
+
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
@@ -215,7 +256,7 @@ FAMILIES: Mapping[str, Family] = {
             },
             slots={
                 "agent": Slot("agent", "dqn", "what is trained"),
-                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+                "optimizer": _OPTIMIZER,
             },
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
@@ -237,9 +278,29 @@ FAMILIES: Mapping[str, Family] = {
                 "adapter": Slot("adapter", "maml", "learns how the learner adapts"),
                 "learner": Slot("learner", "regressor", "what adapts"),
                 "tasks": Slot("tasks", "sinusoid", "what it adapts to"),
-                "optimizer": Slot("optimizer", "adam", "turns gradients into updates"),
+                "optimizer": _OPTIMIZER,
             },
             commands={"evaluate": "advdl meta evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="learner",
+            work="advdl.experiment.model_work:build",
+            main="learner",
+            subject="data",
+            sections=_MODEL,
+            slots={"learner": Slot("learner", "classifier", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
+            overrides={"optimizers": "optimizer"},
+        ),
+        Family(
+            name="sampler",
+            work="advdl.experiment.model_work:build",
+            main="sampler",
+            subject="data",
+            sections=_MODEL,
+            slots={"sampler": Slot("sampler", "vae", "what is trained"), "data": _DATA, "optimizer": _OPTIMIZER},
+            commands={"evaluate": "advdl model evaluate {}"},
             overrides={"optimizers": "optimizer"},
         ),
         Family(

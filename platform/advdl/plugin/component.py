@@ -57,6 +57,9 @@ KINDS: Mapping[str, Kind] = {
             "advdl.training.data_learner:DataLearner",
             "advdl.testing:check_learner",
         ),
+        Kind(
+            "data", "loads samples, and what belongs to each", "advdl.training.dataset:Data", "advdl.testing:check_data"
+        ),
         Kind("tasks", "a family of tasks to adapt to", "advdl.training.tasks:Tasks", "advdl.testing:check_tasks"),
         Kind(
             "adapter",

@@ -49,8 +49,8 @@ def isolated(function: Callable[..., Any], *arguments: Any) -> Outcome:
     for other in caught:
         if not isinstance(other.message, DeprecatedWarning):
             warnings.showwarning(other.message, other.category, other.filename, other.lineno)
-    error = reason(failure) if failure else ""
-    return Outcome(value=value, error=error, cause=failure, printed=noise.getvalue(), deprecated=deprecated)
+    why = reason(failure) if failure else ""
+    return Outcome(value=value, error=why, cause=failure, printed=noise.getvalue(), deprecated=deprecated)
 
 
 def reason(error: BaseException) -> str:

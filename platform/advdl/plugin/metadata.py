@@ -69,7 +69,7 @@ def facts_of(dist: Distribution) -> DistributionFacts:
     return DistributionFacts(
         name=dist.name,
         version=dist.version,
-        summary=dist.metadata.get("Summary", ""),
+        summary=str(dist.metadata.json.get("summary", "")),
         requires=tuple(dist.requires or ()),
         source=source,
         editable=editable,

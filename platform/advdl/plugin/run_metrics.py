@@ -48,6 +48,6 @@ def named(name: str, result: Any) -> dict[str, float]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, str | bytes) or getattr(value, "ndim", 0):
+    if isinstance(value, str | bytes) or getattr(value, "ndim", False):
         raise TypeError(f"it returned {value!r}, which is no number")
     return float(value)

@@ -13,29 +13,43 @@ from pathlib import Path
 from string import Template
 
 from advdl.errors import RunError, UsageError, unknown_name
+from advdl.plugin.contract import CONTRACT
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 _SUMMARIES: Mapping[str, str] = {
+    "adapter": "MAML whose inner steps are clipped",
     "agent": "Q-learning without a target network",
     "backbone": "two fully connected layers",
     "command": "says hello",
+    "data": "two half circles that grip each other",
     "env": "a point on a line walks to the middle",
     "layer": "adds a small learned step to its input",
+    "learner": "a classifier: a backbone and a linear layer",
     "loss": "squared error, heavier above the target",
+    "metric": "between which values the middle samples lie",
     "optimizer": "normalised gradient descent with momentum",
+    "sampler": "a normal distribution, given a condition",
     "schedule": "falls along a power of progress",
+    "tasks": "lines of any slope",
     "tracker": "writes every metric to a CSV file",
 }
 
 _USAGE: Mapping[str, str] = {
+    "adapter": "advdl meta train --tasks sinusoid --adapter {component}",
     "agent": "advdl agent train --env CartPole --agent {component}",
     "backbone": "advdl agent train --env CartPole --backbone {component}",
     "command": "advdl {component} hello",
+    "data": "advdl model train classifier --backbone mlp --data {component}",
     "env": "advdl agent train --env {component}",
+    "layer": "advdl agent train --env CartPole --set agent.backbone.layer.name={component}",
+    "learner": "advdl model train {component} --data digits",
     "loss": "advdl agent train --env CartPole --set agent.loss.name={component}",
+    "metric": "advdl agent train --env CartPole --set metrics.{component}=true",
     "optimizer": "advdl agent train --env CartPole --set optimizer.name={component}",
+    "sampler": "advdl model train {component} --data my-vectors.npz",
     "schedule": "advdl agent train --env CartPole --set optimizer.learning_rate.name={component}",
+    "tasks": "advdl meta train --tasks {component} --adapter maml",
     "tracker": "advdl agent train --env CartPole --set trackers.{component}.evaluations=true",
 }
 
@@ -77,8 +91,8 @@ def scaffold(name: str, kind: str, path: Path) -> Scaffolded:
         UsageError: There is no such kind, the name is no good, or the folder exists.
         RunError: The folder cannot be written.
     """
-    if kind not in _SUMMARIES:
-        raise unknown_name("kind of plugin", kind, _SUMMARIES, command="advdl plugins new --help")
+    if kind not in kinds():
+        raise unknown_name("kind of plugin", kind, kinds(), command="advdl plugins new --help")
     _check_name(name)
     folder = path / name
     if folder.exists():
@@ -88,10 +102,9 @@ def scaffold(name: str, kind: str, path: Path) -> Scaffolded:
         _write(folder, contents)
     except OSError as error:
         raise RunError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
-    words = _words(name, kind)
-    commands = (f"pip install -e {folder}", f"advdl plugins check {name}", f"pytest {folder}")
-    if kind == "command":
-        commands = (commands[0], words["usage_command"], commands[2])
+    usage = _words(name, kind)["usage_command"]
+    check = () if kind == "command" else (f"advdl plugins check {name}",)
+    commands = (f"pip install -e {folder}", *check, f"pytest {folder}", usage)
     return Scaffolded(folder, tuple(sorted(map(Path, contents))), commands)
 
 
@@ -111,7 +124,7 @@ def _words(name: str, kind: str) -> dict[str, str]:
     module = name.replace("-", "_")
     class_name = "".join(part.capitalize() for part in name.split("-"))
     component = f"{name}/{class_name}-v0" if kind == "env" else name
-    usage = _USAGE.get(kind, "").format(component=component)
+    usage = _USAGE[kind].format(component=component)
     return {
         "name": name,
         "module": module,
@@ -123,7 +136,9 @@ def _words(name: str, kind: str) -> dict[str, str]:
         "summary": _SUMMARIES[kind],
         "details": '\n            details={"max_episode_steps": "50"},' if kind == "env" else "",
         "usage_command": usage,
-        "usage": f"Use it: `{usage}`" if usage else "Use it in a backbone of yours.",
+        "usage": f"Use it: `{usage}`",
+        "checks": usage if kind == "command" else f"advdl plugins check {name}",
+        "contract": str(CONTRACT),
     }
 
 

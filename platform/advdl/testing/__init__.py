@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from advdl.testing.backbone import check_backbone
     from advdl.testing.clauses import component
     from advdl.testing.contract import ContractError
+    from advdl.testing.data import check_data
     from advdl.testing.env import check_env
     from advdl.testing.layer import check_layer
     from advdl.testing.learner import check_learner
     from advdl.testing.loss import check_loss
     from advdl.testing.metric import check_metric
     from advdl.testing.optimizer import check_optimizer
-    from advdl.testing.own_loop import check_own_loop_agent
+    from advdl.testing.own_loop_agent import check_own_loop_agent
     from advdl.testing.sampler import check_sampler
     from advdl.testing.schedule import check_schedule
     from advdl.testing.source import check_source
@@ -35,6 +36,7 @@ __all__ = [
     "check_adapter",
     "check_agent",
     "check_backbone",
+    "check_data",
     "check_env",
     "check_layer",
     "check_learner",
@@ -54,7 +56,6 @@ __getattr__ = lazy_names(
     __name__,
     {
         "ContractError": "advdl.testing.contract",
-        "check_own_loop_agent": "advdl.testing.own_loop",
         "component": "advdl.testing.clauses",
         **{name: f"advdl.testing.{name.removeprefix('check_')}" for name in __all__ if name.startswith("check_")},
     },

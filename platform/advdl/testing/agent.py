@@ -150,7 +150,8 @@ def _check_source(clauses: Clauses, agent: Agent, trainer: Trainer) -> None:
     extras = _Batch(agent).act(_progress(0.0)).extras
 
     def report(batch: Batch) -> Mapping[str, tf.Tensor]:
-        return tf.function(trainer.update, autograph=False)(batch, tf.constant((3, 5), tf.int32))
+        found: Mapping[str, tf.Tensor] = tf.function(trainer.update, autograph=False)(batch, tf.constant((3, 5)))
+        return found
 
     def build() -> Source:
         return agent.source(num_envs=_COPIES)

@@ -17,7 +17,7 @@ def check_layer(factory: Factory, *, shapes: Sequence[tuple[int, ...]] | None = 
     """Checks a layer: one float tensor in, one out.
 
     Args:
-        factory: The class, or what ``component`` returns; called without arguments.
+        factory: The class, or what ``component`` returns; called with a name or without arguments.
         shapes: Shapes of one input, without the batch, that it must take. When None, a vector, a sequence and
             an image are tried, and it must take one of them.
 
@@ -29,6 +29,10 @@ def check_layer(factory: Factory, *, shapes: Sequence[tuple[int, ...]] | None = 
         layer = factory()
     is_layer = isinstance(layer, keras.layers.Layer)
     clauses.require(is_layer, "it is a keras.layers.Layer", f"it is a {type(layer).__name__}")
+    clause = "it takes a name, by which a backbone finds its weights again"
+    with clauses.clause(clause):
+        named = factory(name="a_name")
+    clauses.require(named.name == "a_name", clause, f"it is called {named.name!r}")
     taken = [shape for shape in shapes or _USUAL_SHAPES if shapes or _takes(factory, shape)]
     clauses.require(taken, "it takes a vector, a sequence or an image", f"it refuses {_USUAL_SHAPES}")
     for shape in taken:
@@ -44,7 +48,7 @@ def _takes(factory: Factory, shape: tuple[int, ...]) -> bool:
 
 
 def _check_on(clauses: Clauses, factory: Factory, shape: tuple[int, ...]) -> None:
-    layer, batch = factory(), _batch(shape)
+    layer, batch = factory(name="layer"), _batch(shape)
     with clauses.clause(f"it takes inputs of shape [batch, {', '.join(map(str, shape))}]"):
         outputs = layer(batch, training=False)
     clauses.require(np.isfinite(outputs).all(), "outputs are finite", f"on inputs of shape {shape} they are not")
@@ -53,8 +57,10 @@ def _check_on(clauses: Clauses, factory: Factory, shape: tuple[int, ...]) -> Non
         promised = tuple(layer(keras.KerasTensor(batch.shape, batch.dtype.name)).shape)
     found = tuple(outputs.shape)
     clauses.require(promised == found, clause, f"it computes {promised}, and it is {found}")
-    again = _rebuilt(clauses, layer)
+    again, other = _rebuilt(clauses, layer), factory(name="layer")
     again(batch)
+    other(batch)
+    keras_parts.check_names(clauses, layer, other)
     clause = "the configuration gives the same variables again"
     before, after = ([tuple(v.shape) for v in one.variables] for one in (layer, again))
     clauses.require(before == after, clause, f"{before} became {after}")

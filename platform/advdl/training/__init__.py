@@ -7,6 +7,7 @@ from advdl.lazy import lazy_names
 if TYPE_CHECKING:
     from advdl.training.adapter import Adapter, TaskLoss, Values, scalars
     from advdl.training.data_learner import DataLearner, DataSpec
+    from advdl.training.dataset import Data, Dataset
     from advdl.training.fused import FusedLoop
     from advdl.training.learner import Aux, Batch, Learner, Loss, Objective
     from advdl.training.meta_engine import Judge, MetaEngine
@@ -21,8 +22,10 @@ __all__ = [
     "Adapter",
     "Aux",
     "Batch",
+    "Data",
     "DataLearner",
     "DataSpec",
+    "Dataset",
     "Fast",
     "FusedLoop",
     "Judge",
@@ -49,6 +52,7 @@ __getattr__ = lazy_names(
     {
         **dict.fromkeys(("Adapter", "TaskLoss", "Values", "scalars"), "advdl.training.adapter"),
         **dict.fromkeys(("DataLearner", "DataSpec"), "advdl.training.data_learner"),
+        **dict.fromkeys(("Data", "Dataset"), "advdl.training.dataset"),
         "FusedLoop": "advdl.training.fused",
         **dict.fromkeys(("Aux", "Batch", "Learner", "Loss", "Objective"), "advdl.training.learner"),
         **dict.fromkeys(("Judge", "MetaEngine"), "advdl.training.meta_engine"),

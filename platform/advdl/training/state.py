@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from advdl.training.tensors import Array
 
+__all__ = ["Array", "State", "assign", "backing", "read"]
+
 State = Mapping[str, tf.Variable | keras.Variable | Array]
 """Live values by stable, unique names: variables, or arrays that are filled in place."""
 

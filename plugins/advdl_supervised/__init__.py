@@ -1,0 +1,1 @@
+"""advdl built-in plugin."""
