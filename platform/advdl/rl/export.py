@@ -1,10 +1,10 @@
-"""Export of a policy: one file or folder that acts without advdl, checked against the live policy before it is there."""
+"""Export of a policy: a file or folder that acts without advdl, checked against the live policy before it is there."""
 
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from advdl.errors import RunError, UsageError
 from advdl.rl.agent import Agent
 from advdl.rl.spaces import leaves, stored_dtype, unflatten
-
-Format = Literal["savedmodel", "onnx", "litert"]
 
 SUFFIXES: Mapping[str, str] = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite"}
 """What a file of each format ends in; a SavedModel is a folder."""
@@ -73,13 +71,13 @@ class ExportedPolicy(tf.Module):  # type: ignore[misc]
         return {"action": self._agent.act(seen, self._agent.initial_carry(1), seed, progress=None).action}
 
 
-def export(agent: Agent, target: Path, kind: Format) -> None:
+def export(agent: Agent, target: Path, kind: str) -> None:
     """Writes a policy, having seen that it acts as the live one on random observations.
 
     Args:
         agent: The agent, with the weights that are wanted.
         target: The file, or the folder of a SavedModel; must not be there.
-        kind: The format. ``onnx`` needs the extra ``onnx``.
+        kind: The format, a key of ``SUFFIXES``. ``onnx`` needs the extra ``onnx``.
 
     Raises:
         UsageError: There is something at the target, the extra is missing, or the agent cannot be exported.
@@ -123,10 +121,10 @@ def _onnx(policy: ExportedPolicy, file: Path) -> Run:
         import onnxruntime
         import tf2onnx
     except ImportError as error:
-        raise UsageError(f"ONNX needs {error.name}, which is not installed", hint="pip install 'advdl[onnx]'") from error
-    tf2onnx.convert.from_function(
-        policy.program, input_signature=policy.specs, opset=17, output_path=str(file)
-    )
+        raise UsageError(
+            f"ONNX needs {error.name}, which is not installed", hint="pip install 'advdl[onnx]'"
+        ) from error
+    tf2onnx.convert.from_function(policy.program, input_signature=policy.specs, opset=17, output_path=str(file))
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [entry.name for entry in session.get_inputs()]
 
@@ -146,7 +144,9 @@ def _litert(policy: ExportedPolicy, file: Path) -> Run:
     runner = interpreter.get_signature_runner()
 
     def run(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        action: NDArray[Any] = runner(**{spec.name: part for spec, part in zip(policy.specs, parts, strict=True)})["action"]
+        action: NDArray[Any] = runner(**{spec.name: part for spec, part in zip(policy.specs, parts, strict=True)})[
+            "action"
+        ]
         return action
 
     return run
