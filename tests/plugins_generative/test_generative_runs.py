@@ -11,7 +11,10 @@ from PIL import Image
 
 from advdl.cli.app import main
 
-TINY = "--steps 12 --quiet --set sampler.network=dense --set sampler.units=[8] --set trainer.jit=off --set evaluation.every=0"
+TINY = (
+    "--steps 12 --quiet --set sampler.network=dense --set sampler.units=[8] --set trainer.jit=off "
+    "--set evaluation.every=0"
+)
 
 
 @pytest.fixture(scope="module")
