@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from advdl.rl.functional import CompiledEnv
     from advdl.rl.policy import HostPolicy
     from advdl.rl.source import Source
+    from advdl.training.compilation import Compilation
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
 
@@ -43,8 +44,13 @@ class Training:
     engine: "Engine"
 
 
-def build_training(experiment: Experiment, host: "PluginHost") -> Training:
+def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices | None" = None) -> Training:
     """Builds env, agent, trainer and engine.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        devices: What shares each update's batch; None for what the experiment says.
 
     Raises:
         UsageError: The parts do not fit each other.
@@ -58,7 +64,7 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
     if general.backbone_freeze:
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
-    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps))
+    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
     engine = (_compiled_engine if compiled else _host_engine)(experiment, compiled or facts, agent, trainer, source)
     return Training(facts, agent, trainer, engine)
 
@@ -99,7 +105,7 @@ def _compiled_engine(
     from advdl.rl.compiled import CompiledEngine
 
     num_envs = experiment.section(Env).num
-    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment))
+    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment, agent))
 
 
 def _host_engine(
@@ -119,17 +125,25 @@ def _host_engine(
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )
-    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment))
+    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment, agent))
 
 
-def _pace(experiment: Experiment) -> dict[str, Any]:
+def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
     general, section = experiment.section(General), experiment.section(TrainerSection)
     return {
         "total_steps": general.steps,
         "seed": general.seed,
-        "jit": section.jit != "off",
+        "jit": build_compilation(experiment, agent),
         "chunk_seconds": section.chunk_seconds,
     }
+
+
+def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
+    """Builds what decides whether XLA compiles the updates."""
+    from advdl.training.compilation import Compilation
+
+    setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
+    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
 
 
 def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
@@ -153,8 +167,21 @@ def building(experiment: Experiment) -> Iterator[None]:
         yield
 
 
-def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
+def build_trainer(
+    experiment: Experiment,
+    host: "PluginHost",
+    learner: "Learner",
+    total_updates: int,
+    devices: "Devices | None" = None,
+) -> "Trainer":
     """Builds the trainer of a learner, with an optimizer for each of its objectives.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        learner: What is trained.
+        total_updates: How many updates the run will make.
+        devices: What shares each update's batch; None for what the experiment says.
 
     Raises:
         UsageError: ``[optimizers.NAME]`` fits no objective.
@@ -166,7 +193,8 @@ def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner"
 
     section = experiment.section(TrainerSection)
     general = experiment.section(General)
-    precision, devices = precision_of(general.precision), claim_devices(general.devices, os.environ)
+    precision = precision_of(general.precision)
+    devices = devices or claim_devices(general.devices, os.environ)
     accumulate, jit = section.accumulate, section.jit != "off"
     return Trainer(
         learner,

@@ -93,7 +93,9 @@ class Trainer(Section):
     ema: Finite = Field(0.0, ge=0, lt=1, description="decay of averaged weights, which are evaluated; 0 for none")
     noise_scale: bool = Field(False, description="whether the gradient noise scale is measured, by a batch's parts")
     log_norms: bool = Field(False, description="whether norms of weights and of their changes are logged")
-    jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the program; auto compiles it")
+    jit: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether XLA compiles updates; auto measures it where a backbone convolves"
+    )
     chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
 
 
