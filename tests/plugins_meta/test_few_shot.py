@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +11,7 @@ from PIL import Image
 
 from advdl.errors import CorruptError, UsageError
 from advdl.testing import check_backbone, check_tasks, component
-from advdl.training import Tasks
+from advdl.training import Adapter, Tasks
 
 SEED = tf.constant([3, 4], tf.int32)
 
@@ -121,3 +122,44 @@ def test_its_convolution_is_one() -> None:
     ours = layer(images)
     kernel = tf.reshape(layer.kernel.value, [3, 3, 2, 3])
     np.testing.assert_allclose(ours, tf.nn.conv2d(images, kernel, 1, "SAME"), atol=1e-5)
+
+
+def conv_adapter(**options: object) -> tuple[Tasks, Adapter]:
+    keras.utils.set_random_seed(2)
+    tasks = few_shot(ways=3, shots=2, queries=2)
+    backbone = {"name": "conv4", "filters": 4, "blocks": 2}
+    learner = component("learner", "classifier", backbone=backbone)(tasks.spec)
+    return tasks, component("adapter", "maml", learning_rate=0.4, **options)(learner)
+
+
+def test_a_network_with_batch_normalisation_is_meta_trained(caplog: pytest.LogCaptureFixture) -> None:
+    """Every operation of the second derivative is batched over the tasks: none falls back to a loop."""
+    tasks, adapter = conv_adapter()
+    (objective,) = adapter.objectives()
+    batch, values = tasks.sample(SEED, 2), [variable.value for variable in objective.variables]
+    statistics = [adapter.pure.state_variables[index].numpy() for index in adapter.pure.statistics]
+    with tf.GradientTape() as tape:
+        loss, _ = objective.loss(batch, SEED)
+    gradients = tape.gradient(loss, values)
+    assert all(np.isfinite(gradient).all() and np.abs(gradient).max() > 0 for gradient in gradients)
+    after = [adapter.pure.state_variables[index].numpy() for index in adapter.pure.statistics]
+    assert len(statistics) == 4
+    assert all(not np.array_equal(a, b) for a, b in zip(statistics, after, strict=True))
+    assert "while_loop" not in caplog.text
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_queries_are_judged_one_by_one_unless_transductive(transductive: bool) -> None:
+    tasks, adapter = conv_adapter(transductive=transductive)
+    task = tf.nest.map_structure(lambda field: field[0], tasks.sample(SEED, 1, held_out=True))
+    values = [tf.convert_to_tensor(variable.value) for variable in adapter.meta_variables]
+
+    def figures(query: dict[str, tf.Tensor]) -> np.ndarray:
+        whole = {"support": task["support"], "query": query}
+        fast = adapter.inner_step(values, adapter.start(values), whole["support"], SEED, step=0)
+        seen = adapter.judged_as(values, fast, whole, SEED, step=1)
+        return adapter.pure.measure(seen, query, SEED)["cross_entropy"].numpy()
+
+    alone = {name: field[:1] for name, field in task["query"].items()}
+    same = np.allclose(figures(task["query"])[:1], figures(alone), rtol=1e-4)
+    assert same is not transductive
