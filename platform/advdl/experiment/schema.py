@@ -134,6 +134,7 @@ class Meta(Section):
     """How a meta-learner is trained."""
 
     batch: int = Field(25, ge=1, description="tasks in a meta-batch")
+    epochs: int = Field(4, ge=1, description="updates on a meta-batch that was played; drawn ones serve once")
 
 
 class MetaEvaluation(Section):
