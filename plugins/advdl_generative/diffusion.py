@@ -31,9 +31,9 @@ class Diffusion(Family):
     Args:
         spec: Images, vectors, or zeros and ones; c is nothing, a class or a vector.
         formulation: Which.
-        solver: Of ``edm``: ``heun`` and ``euler`` along the noise as in the paper, ``trig-heun`` and ``trig-euler`` along
-            a circle (Lu & Song 2024, arXiv:2410.11081). Of ``ddpm``: ``ddim``, ``ddpm`` (ancestral, all of its steps).
-            ``auto`` takes the first.
+        solver: Of ``edm``: ``heun`` and ``euler`` along the noise as in the paper, ``trig-heun`` and ``trig-euler``
+            along a circle (Lu & Song 2024, arXiv:2410.11081). Of ``ddpm``: ``ddim``, ``ddpm`` (ancestral, all of its
+            steps). ``auto`` takes the first.
         steps: Steps when sampling. The network runs once a step; with Heun's method twice but for the last.
         sigma_min: Of ``edm``: smallest noise when sampling, where data have the standard deviation 0.5.
         sigma_max: Of ``edm``: greatest noise when sampling.

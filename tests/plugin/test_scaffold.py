@@ -143,6 +143,11 @@ def test_the_command_says_what_it_wrote_and_what_to_do_next(tmp_path: Path) -> N
     done = advdl("plugins", "new", "toy-tracker", "--kind", "tracker", "--path", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert str(tmp_path / "toy-tracker/src/toy_tracker/tracker.py") in done.stdout
-    assert f"pip install -e {tmp_path / 'toy-tracker'}" in done.stdout
+    assert done.stdout.splitlines()[-4:] == [
+        f"  pip install -e {tmp_path / 'toy-tracker'}",
+        "  advdl plugins check toy-tracker",
+        f"  pytest {tmp_path / 'toy-tracker'}",
+        "  advdl agent train --env CartPole --set trackers.toy-tracker.evaluations=true",
+    ]
     again = advdl("plugins", "new", "toy-tracker", "--kind", "tracker", "--path", str(tmp_path))
     assert (again.returncode, again.stdout) == (2, "")

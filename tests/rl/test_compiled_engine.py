@@ -53,24 +53,21 @@ class Record(NamedTuple):
 class Recorder(UniformReplay):
     """A replay that keeps ``truncated`` too, and never comes round."""
 
-    def __init__(self, where, *, num_envs, **sizes):
-        super().__init__(where, num_envs=num_envs, **sizes)
-        self._num_envs = num_envs
+    def __init__(self, where, **sizes):
+        super().__init__(where, **sizes)
+        self._copies = sizes["num_envs"]
         self._truncated = tf.Variable(tf.zeros([self.capacity], tf.bool), trainable=False)
 
     def add(self, transition):
-        rows = tf.range(self._num_envs, dtype=tf.int64) + super().state()["added"]
+        rows = tf.range(self._copies, dtype=tf.int64) + self.state()["added"] % self.capacity
         self._truncated.scatter_update(tf.IndexedSlices(transition["truncated"], rows))
         super().add(transition)
 
-    def state(self):
-        return {**super().state(), "truncated": self._truncated}
-
     def record(self):
-        fields = self.state()
-        added = int(fields.pop("added"))
-        rows = {name: field.numpy()[:added] for name, field in fields.items()}
-        return Record(**{name: row.reshape(-1, self._num_envs, *row.shape[1:]) for name, row in rows.items()})
+        stored = self.state() | {"truncated": self._truncated}
+        added = int(stored.pop("added"))
+        rows = {name: field.numpy()[:added] for name, field in stored.items()}
+        return Record(**{name: row.reshape(-1, self._copies, *row.shape[1:]) for name, row in rows.items()})
 
 
 class Toss(Agent):

@@ -134,7 +134,7 @@ def test_a_world_model_keeps_an_envs_contract() -> None:
 
 def test_where_the_samplers_disagree_the_episode_ends() -> None:
     other = drifting(PUSHED)
-    kernel = np.array(other.layer.kernel)
+    kernel = np.array(other.layer.get_weights()[0])
     kernel[0, 0] = 5.0  # the further from 0 the first component is, the less they agree
     other.layer.set_weights([kernel])
     env = WorldModel([drifting(PUSHED), other], PUSHED, transitions(PUSHED), max_uncertainty=0.5, penalty=3.0)

@@ -218,9 +218,45 @@ def cases(groups, *, few):
     for kind in (Players,) if few else (Players, Adapting):
         for count, devices in groups.items():
             yield f"{kind.__name__} on {count}", difference(trained(kind, None, count), trained(kind, devices, 1))
+    yield from real_cases(groups, few=few)
     (count, devices), *_ = groups.items()
     alone, shared = (trained(Surrogate, which, 2, scaled=True) for which in (None, devices))
     yield f"scaled loss on {count}", difference(alone, shared)
+
+
+def real_cases(groups, *, few):
+    """The agents themselves, env and all; their options are as small as their code allows."""
+    small = {"agent.backbone": "{name='mlp',units=[8]}", "env.num": "8", "trainer.jit": "off", "trainer.ema": "0.9"}
+    dqn = {"agent.learning_starts": "64", "agent.batch_size": "32", "agent.train_every": "8", "trainer.accumulate": "2"}
+    ppo = {"agent.horizon": "16", "agent.batch_size": "32", "agent.epochs": "4"}
+    for name, own in ({"dqn": dqn} if few else {"dqn": dqn, "ppo": ppo}).items():
+        alone = played(name, small | own, None)
+        for count, devices in groups.items():
+            yield f"{name} on {count}", difference(alone, played(name, small | own, devices))
+
+
+def played(name, settings, devices, *, updates=UPDATES):
+    """Returns the trainer's variables after the updates of an agent in CartPole."""
+    from pathlib import Path
+
+    from advdl.experiment import build
+    from advdl.experiment.config import resolve_experiment
+    from advdl.plugin.host import PluginHost
+
+    host = PluginHost.from_environment()
+    experiment = resolve_experiment(
+        host,
+        command_line={"env": "CartPole-v1", "agent": name},
+        sets=[f"{key}={value}" for key, value in settings.items()],
+        config_file=None,
+        environ={},
+        folder=Path("/nonexistent"),
+    )
+    training = build.build_training(experiment, host, devices=devices)
+    training.engine.build()
+    while int(training.trainer.updates) < updates:
+        training.engine.advance(training.engine.env_steps + 1)
+    return {key: variable.numpy() for key, variable in training.trainer.state().items()}
 
 
 def main():

@@ -44,8 +44,13 @@ class Training:
     engine: "Engine"
 
 
-def build_training(experiment: Experiment, host: "PluginHost") -> Training:
+def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices | None" = None) -> Training:
     """Builds env, agent, trainer and engine.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        devices: What shares each update's batch; None for what the experiment says.
 
     Raises:
         UsageError: The parts do not fit each other.
@@ -59,7 +64,7 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
     if general.backbone_freeze:
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
-    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps))
+    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
     engine = (_compiled_engine if compiled else _host_engine)(experiment, compiled or facts, agent, trainer, source)
     return Training(facts, agent, trainer, engine)
 
@@ -162,8 +167,21 @@ def building(experiment: Experiment) -> Iterator[None]:
         yield
 
 
-def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
+def build_trainer(
+    experiment: Experiment,
+    host: "PluginHost",
+    learner: "Learner",
+    total_updates: int,
+    devices: "Devices | None" = None,
+) -> "Trainer":
     """Builds the trainer of a learner, with an optimizer for each of its objectives.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        learner: What is trained.
+        total_updates: How many updates the run will make.
+        devices: What shares each update's batch; None for what the experiment says.
 
     Raises:
         UsageError: ``[optimizers.NAME]`` fits no objective.
@@ -175,7 +193,8 @@ def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner"
 
     section = experiment.section(TrainerSection)
     general = experiment.section(General)
-    precision, devices = precision_of(general.precision), claim_devices(general.devices, os.environ)
+    precision = precision_of(general.precision)
+    devices = devices or claim_devices(general.devices, os.environ)
     accumulate, jit = section.accumulate, section.jit != "off"
     return Trainer(
         learner,

@@ -102,10 +102,9 @@ def scaffold(name: str, kind: str, path: Path) -> Scaffolded:
         _write(folder, contents)
     except OSError as error:
         raise RunError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
-    words = _words(name, kind)
-    commands = (f"pip install -e {folder}", f"advdl plugins check {name}", f"pytest {folder}")
-    if kind == "command":
-        commands = (commands[0], words["usage_command"], commands[2])
+    usage = _words(name, kind)["usage_command"]
+    check = () if kind == "command" else (f"advdl plugins check {name}",)
+    commands = (f"pip install -e {folder}", *check, f"pytest {folder}", usage)
     return Scaffolded(folder, tuple(sorted(map(Path, contents))), commands)
 
 

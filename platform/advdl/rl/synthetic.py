@@ -18,8 +18,8 @@ class SyntheticReplay:
     """A replay of which a share of every batch is drawn from a store of synthetic transitions.
 
     The store is filled by ``refill``, once the sampler has been fitted and whenever it is refitted; until then batches
-    are real. How many updates are due is the real replay's affair: a claim that synthetic data help needs a control with
-    as many updates.
+    are real. How many updates are due is the real replay's affair: a claim that synthetic data help needs a control
+    with as many updates.
 
     Args:
         real: The agent's own memory; its batches hold plain transitions.

@@ -35,10 +35,10 @@ class WorldModel(CompiledEnv):
     """Episodes begin at real observations and go on as the samplers say, for at most ``horizon`` steps.
 
     Each step asks every sampler, and takes the answer of one of them, drawn anew for each copy. Where their answers
-    differ by more than ``max_uncertainty`` the episode ends there with ``penalty``: outside of the data a model is wrong
-    with confidence, and an agent learns to go where it flatters (Janner et al. 2019, arXiv:1906.08253; Kidambi et al.
-    2020, arXiv:2005.05951). A single sampler is asked twice, which shows how noisy its answer is rather than how far the
-    data are.
+    differ by more than ``max_uncertainty`` the episode ends there with ``penalty``: outside of the data a model is
+    wrong with confidence, and an agent learns to go where it flatters (Janner et al. 2019, arXiv:1906.08253; Kidambi
+    et al. 2020, arXiv:2005.05951). A single sampler is asked twice, which shows how noisy its answer is rather than how
+    far the data are.
 
     The samplers are learners and remain so: refit them, and the env follows.
 
@@ -76,7 +76,7 @@ class WorldModel(CompiledEnv):
 
     def refresh(self, transitions: Mapping[str, Any], seed: int) -> None:
         """Takes new real transitions: as many beginnings as before are drawn from them."""
-        rows = np.random.default_rng(seed).integers(0, len(transitions["observation"]), len(self._starts))
+        rows = np.random.default_rng(seed).integers(0, len(transitions["observation"]), self._starts.shape[0])
         self._starts.assign(np.asarray(transitions["observation"])[rows])
         self._scale.assign(self._scales(transitions))
 

@@ -43,7 +43,8 @@ class Replicas:
         self._strategy, self._watch, self._accumulate = devices.strategy, devices.watch, accumulate
         self._variables = _unique(model.variables for model in learner.models.values())
         self._place = {id(variable): index for index, variable in enumerate(self._variables)}
-        self._jit = jit and not _synchronise(learner)
+        normalised = _synchronise(learner)
+        self._jit = jit and not normalised
         self._programs: dict[str, Any] = {}
         self._changed: dict[str, list[int]] = {}
         self._scalars: dict[str, list[str]] = {}
