@@ -77,6 +77,10 @@ class ActorCritic(Agent):
         scale = {} if self.reward_scale is None else {"reward_scale": self.reward_scale}
         return {"network": self.network, **scale}
 
+    def backbones(self) -> Sequence[keras.Model]:
+        """Returns the policy's, and the value function's where it has its own."""
+        return tuple(each for each in (self.network.actor, self.network.critic) if each is not None)
+
     def act(self, observation: Any, carry: Any, seed: tf.Tensor, *, progress: Progress | None) -> Acted:
         """Draws actions from the policy while training; else takes the policy's mode."""
         parameters, value = self.network(observation)
@@ -149,6 +153,12 @@ class ActorCritic(Agent):
             advantage: Advantages, normalised where that is asked for.
         """
 
+    def prepare(self, batch: Batch) -> Batch:
+        """Normalises advantages over the whole batch, where that is asked for."""
+        if not self.settings.normalise_advantages:
+            return batch
+        return {**batch, "advantage": standardised(batch["advantage"])}
+
     def value_loss(self, batch: Batch, value: tf.Tensor) -> tf.Tensor:
         """Returns the mean squared error of the values."""
         return tf.reduce_mean(tf.square(value - batch["target"]))
@@ -158,10 +168,7 @@ class ActorCritic(Agent):
         parameters, value = self.network(batch["observation"], training=True)
         policy = self.actions.distribution(parameters)
         entropy = policy.entropy()
-        advantage = batch["advantage"]
-        if self.settings.normalise_advantages:
-            advantage = standardised(advantage)
-        policy_loss, aux = self.policy_loss(batch, policy.log_prob(batch["raw"]), advantage)
+        policy_loss, aux = self.policy_loss(batch, policy.log_prob(batch["raw"]), batch["advantage"])
         value_loss = self.value_loss(batch, value)
         bonus = tf.reduce_mean(batch["entropy_weight"] * entropy)
         loss = policy_loss + self.settings.value_weight * value_loss - bonus

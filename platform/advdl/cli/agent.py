@@ -9,7 +9,22 @@ import typer
 
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import (
+    Config,
+    Devices,
+    DryRun,
+    Json,
+    Precision,
+    Profile,
+    Quiet,
+    Run,
+    RunsDir,
+    Seed,
+    Sets,
+    Which,
+    resolve,
+    show_settings,
+)
 from advdl.cli.train import train as train_run
 
 if TYPE_CHECKING:
@@ -39,8 +54,14 @@ def train(
     backbone_from: Annotated[
         str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
     ] = None,
+    freeze_backbone: Annotated[
+        bool, typer.Option("--freeze-backbone", help="Keep the backbone as it is; train the rest.")
+    ] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
+    precision: Precision = None,
+    devices: Devices = None,
+    profile: Profile = None,
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
@@ -57,9 +78,10 @@ def train(
 
     host = plugin_host(context)
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
+    given |= {"precision": precision, "devices": devices, "log.profile": profile}
     if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
-        given["backbone_from"] = str(_open(backbone_from, runs_dir).path.resolve())
-    given |= {"env.num": envs, "env.workers": workers}
+        given |= _taken(_open(backbone_from, runs_dir), backbone)
+    given |= {"env.num": envs, "env.workers": workers, "backbone_freeze": freeze_backbone or None}
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
         show_settings(experiment, as_json=as_json)
@@ -179,6 +201,14 @@ def watch(
 def _env_of(folder: "RunFolder") -> dict[str, Any]:
     env = folder.config()["env"]
     return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
+
+
+def _taken(folder: "RunFolder", backbone: str | None) -> dict[str, Any]:
+    """Says in settings whose backbone it starts from: with that one's options, unless a backbone is named."""
+    from advdl.experiment.backbones import backbone_settings
+
+    settings = {} if backbone else {"agent.backbone": backbone_settings(folder)}
+    return {"backbone_from": str(folder.path.resolve()), **settings}
 
 
 def _open(run: str, runs_dir: Path | None) -> "RunFolder":

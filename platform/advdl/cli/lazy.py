@@ -31,9 +31,10 @@ class Noun:
 
 NOUNS = (
     Noun("agent", "Train, evaluate and watch agents.", "advdl.cli.agent:app"),
-    Noun("meta", "Train what adapts to a new task in a few steps, and evaluate it.", "advdl.cli.meta:app"),
-    Noun("model", "Train and evaluate models of data: classifiers, generative models.", "advdl.cli.model:app"),
+    Noun("meta", "Train what adapts to new tasks, and evaluate it.", "advdl.cli.meta:app"),
+    Noun("model", "Train and evaluate classifiers and generative models.", "advdl.cli.model:app"),
     Noun("env", "List, describe and check envs.", "advdl.cli.env:app"),
+    Noun("launch", "Train in several processes of this machine.", "advdl.cli.launch:app"),
     Noun("runs", "List, show, resume and compare runs.", "advdl.cli.runs:app"),
     Noun("tensorboard", "Show the runs' curves in TensorBoard.", "advdl.cli.tensorboard:app"),
     Noun("plugins", "List, describe, check and start plugins.", "advdl.cli.plugins:app"),

@@ -84,14 +84,18 @@ def resume(
     """Go on with a run from its last checkpoint, exactly as if it had never stopped."""
     from advdl.cli.progress import Progress
     from advdl.cli.runs_report import show_data, show_text
+    from advdl.experiment.run_folder import RunFolder
     from advdl.experiment.runner import resume as resume_run
+    from advdl.experiment.workers import is_chief, own_copy
 
     folder = _open(run, runs_dir)
+    folder = RunFolder(own_copy(folder.path, os.environ))
     record = folder.record()
     with Progress(steps or record.steps, quiet=quiet) as console:
         code = resume_run(folder.path, steps=steps, host=plugin_host(context), console=console)
-    data = show_data(folder)
-    emit(data, json=as_json, table=lambda: show_text(data))
+    if is_chief(os.environ):
+        data = show_data(folder)
+        emit(data, json=as_json, table=lambda: show_text(data))
     return int(code)
 
 

@@ -12,6 +12,7 @@ from advdl.cli.output import emit
 
 if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
+    from advdl.experiment.console import Console
     from advdl.experiment.run_folder import RunFolder
     from advdl.experiment.runner import Outcome
     from advdl.plugin.host import PluginHost
@@ -29,6 +30,15 @@ Sets = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as agent.gamma=0.98; repeatable."),
 ]
 Config = Annotated[Path | None, typer.Option(help="A TOML file of settings.", show_default=False)]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="float32, mixed_float16, mixed_bfloat16, or auto by device.", show_default=False),
+]
+Devices = Annotated[int | None, typer.Option(min=1, help="Devices that share each update's batch.", show_default=False)]
+Profile = Annotated[
+    str | None,
+    typer.Option(metavar="FIRST:LAST", help="Updates to profile for TensorBoard, such as 10:20.", show_default=False),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the settings and where they come from; train nothing.")]
 Which = Annotated[str, typer.Option("--checkpoint", help="Which checkpoint: best, last or a step.")]
 
@@ -92,15 +102,18 @@ def train(
     """
     from advdl.cli.progress import Progress
     from advdl.experiment.runner import begin
+    from advdl.experiment.workers import is_chief
 
     with Progress(experiment.get("steps"), watched=watched, quiet=quiet) as console:
+        _tell_precision(experiment, console)
         outcome = begin(
             experiment,
             lambda: create_folder(experiment, host, subject, trained, runs_dir),
             host,
             console,
         )
-    show_outcome(outcome, as_json=as_json)
+    if is_chief(os.environ):
+        show_outcome(outcome, as_json=as_json)
 
 
 def create_folder(
@@ -109,8 +122,9 @@ def create_folder(
     """Makes the folder of a new run, with the command line and the plugins' versions in it."""
     from advdl.experiment.find_runs import runs_root
     from advdl.experiment.run_folder import RunFolder
+    from advdl.experiment.workers import own_root
 
-    root, command = runs_root(runs_dir, os.environ), ["advdl", *sys.argv[1:]]
+    root, command = own_root(runs_root(runs_dir, os.environ), os.environ), ["advdl", *sys.argv[1:]]
     plugins = {record.distribution: record.version for record in host.plugins}
     return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins)
 
@@ -131,3 +145,10 @@ def show_outcome(outcome: "Outcome", *, as_json: bool) -> None:
     lines = [f"trained {outcome.step:,} steps; {outcome.verdict.text}", "next:"]
     lines += [f"  {purpose:9} {command}" for purpose, command in commands.items()]
     emit(data, json=as_json, table="\n".join(lines))
+
+
+def _tell_precision(experiment: "Experiment", console: "Console") -> None:
+    if experiment.get("precision") == "auto":
+        from advdl.training.precision import precision_of
+
+        console.message(f"precision: {precision_of('auto').reason}")

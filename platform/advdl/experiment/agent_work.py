@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from advdl.experiment.build import Training, build_training
 from advdl.experiment.config import Experiment
+from advdl.experiment.learnt import learnt_state
 from advdl.experiment.schema import Env, Evaluation, General
 from advdl.experiment.work import Verdict
 
@@ -53,6 +54,11 @@ class AgentWork:
         """Env steps made so far."""
         return self._engine.env_steps
 
+    @property
+    def updates(self) -> int:
+        """Updates made so far."""
+        return int(self._training.trainer.updates)
+
     def build(self) -> None:
         """Traces the engine's program."""
         self._engine.build()
@@ -66,8 +72,8 @@ class AgentWork:
         return self._engine.state()
 
     def learnt(self) -> "State":
-        """Returns the agent's variables."""
-        return agent_state(self._training.agent)
+        """Returns the agent's variables, and their averages where there are any."""
+        return learnt_state(self._training.trainer)
 
     def weights(self) -> "Mapping[str, np.ndarray]":
         """Returns the agent's trainable variables."""
@@ -85,16 +91,18 @@ class AgentWork:
         """Plays episodes whose seeds no other evaluation of the run has."""
         from advdl.rl.evaluation import evaluate
 
-        return verdict(
-            evaluate(
-                self._act,
-                self._training.facts.host_id,
-                episodes=self._episodes,
-                seed=evaluation_seed(self._seed, purpose, self.step),
-                env_options=self._env.options,
-                env_wrappers=self._env.wrappers,
+        seed = evaluation_seed(self._seed, purpose, self.step)
+        with self._training.trainer.averaged():
+            return verdict(
+                evaluate(
+                    self._act,
+                    self._training.facts.host_id,
+                    episodes=self._episodes,
+                    seed=seed,
+                    env_options=self._env.options,
+                    env_wrappers=self._env.wrappers,
+                )
             )
-        )
 
 
 def build(experiment: Experiment, host: "PluginHost") -> AgentWork:

@@ -1,10 +1,14 @@
 """The composition root: from a resolved experiment to the parts that train."""
 
+import contextlib
 import logging
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
+from advdl.experiment.backbones import freeze_backbones
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from advdl.rl.functional import CompiledEnv
     from advdl.rl.policy import HostPolicy
     from advdl.rl.source import Source
+    from advdl.training.compilation import Compilation
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
 
@@ -39,8 +44,13 @@ class Training:
     engine: "Engine"
 
 
-def build_training(experiment: Experiment, host: "PluginHost") -> Training:
+def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices | None" = None) -> Training:
     """Builds env, agent, trainer and engine.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        devices: What shares each update's batch; None for what the experiment says.
 
     Raises:
         UsageError: The parts do not fit each other.
@@ -51,8 +61,10 @@ def build_training(experiment: Experiment, host: "PluginHost") -> Training:
     compiled = host.build("env", {"name": component.name, **env.options}) if component else None
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
     agent = _agent(experiment, host, facts)
+    if general.backbone_freeze:
+        freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
-    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps))
+    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
     engine = (_compiled_engine if compiled else _host_engine)(experiment, compiled or facts, agent, trainer, source)
     return Training(facts, agent, trainer, engine)
 
@@ -93,7 +105,7 @@ def _compiled_engine(
     from advdl.rl.compiled import CompiledEngine
 
     num_envs = experiment.section(Env).num
-    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment))
+    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment, agent))
 
 
 def _host_engine(
@@ -113,48 +125,93 @@ def _host_engine(
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )
-    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment))
+    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment, agent))
 
 
-def _pace(experiment: Experiment) -> dict[str, Any]:
+def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
     general, section = experiment.section(General), experiment.section(TrainerSection)
     return {
         "total_steps": general.steps,
         "seed": general.seed,
-        "jit": section.jit != "off",
+        "jit": build_compilation(experiment, agent),
         "chunk_seconds": section.chunk_seconds,
     }
 
 
-def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
-    import keras
+def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
+    """Builds what decides whether XLA compiles the updates."""
+    from advdl.training.compilation import Compilation
 
+    setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
+    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
+
+
+def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
     from advdl.rl.spaces import Spaces
 
-    keras.utils.set_random_seed(experiment.section(General).seed)  # initial weights are the only draws that use it
-    agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
+    with building(experiment):
+        agent: Agent = host.build("agent", experiment.data["agent"], Spaces(facts.observation, facts.action))
     return agent
 
 
-def build_trainer(experiment: Experiment, host: "PluginHost", learner: "Learner", total_updates: int) -> "Trainer":
+@contextlib.contextmanager
+def building(experiment: Experiment) -> Iterator[None]:
+    """Surrounds the making of a learner: its seed and its precision; the first variables are made here."""
+    import keras
+
+    from advdl.training.precision import built_with, precision_of
+
+    general = experiment.section(General)
+    keras.utils.set_random_seed(general.seed)  # initial weights are the only draws that use it
+    with built_with(precision_of(general.precision)):
+        yield
+
+
+def build_trainer(
+    experiment: Experiment,
+    host: "PluginHost",
+    learner: "Learner",
+    total_updates: int,
+    devices: "Devices | None" = None,
+) -> "Trainer":
     """Builds the trainer of a learner, with an optimizer for each of its objectives.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        learner: What is trained.
+        total_updates: How many updates the run will make.
+        devices: What shares each update's batch; None for what the experiment says.
 
     Raises:
         UsageError: ``[optimizers.NAME]`` fits no objective.
     """
+    from advdl.training.devices import claim_devices
+    from advdl.training.precision import precision_of
+    from advdl.training.replicas import Replicas
     from advdl.training.trainer import Trainer
 
     section = experiment.section(TrainerSection)
+    general = experiment.section(General)
+    precision = precision_of(general.precision)
+    devices = devices or claim_devices(general.devices, os.environ)
+    accumulate, jit = section.accumulate, section.jit != "off"
     return Trainer(
         learner,
-        _tunings(experiment, host, learner),
+        _tunings(experiment, host, learner, scales_loss=precision.scales_loss),
         total_updates=total_updates,
         clip_norm=section.clip_norm,
-        accumulate=section.accumulate,
+        accumulate=accumulate,
+        ema=section.ema,
+        noise_scale=section.noise_scale,
+        log_norms=section.log_norms,
+        replicas=None if devices is None else Replicas(devices, learner, accumulate=accumulate, jit=jit),
     )
 
 
-def _tunings(experiment: Experiment, host: "PluginHost", learner: "Learner") -> "dict[str, Tuning]":
+def _tunings(
+    experiment: Experiment, host: "PluginHost", learner: "Learner", *, scales_loss: bool
+) -> "dict[str, Tuning]":
     """Gives each objective its own optimizer: ``[optimizers.NAME]``, or else ``[optimizer]``."""
     from advdl.training.optimizers import build_optimizer
     from advdl.training.trainer import Tuning
@@ -174,6 +231,7 @@ def _tunings(experiment: Experiment, host: "PluginHost", learner: "Learner") -> 
             own.get(name, data["optimizer"]),
             objective.variables,
             where=f"optimizers.{name}" if name in own else "optimizer",
+            scales_loss=scales_loss,
         )
         for name, objective in objectives.items()
     }

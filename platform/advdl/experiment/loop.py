@@ -1,11 +1,13 @@
 """The loop of a run, whole: train, log, evaluate, save, stop. Everything that happens is called from here."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
+from advdl.experiment.profiling import Profiler
 from advdl.experiment.reports import Reports
 from advdl.experiment.schema import Checkpoint, General, Log
 from advdl.experiment.signals import StoppedError, StopRequest
@@ -58,6 +60,7 @@ class Loop:
         self.plan = plan or Plan(self._log.every, min(self._evaluate_every, self._total))
         self._target = _target(experiment.get("evaluation.stop_at"), work.target)
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
+        self._profiler = Profiler(self._log.profile, reports.folder.path)
 
     def run(self, stop: StopRequest) -> None:
         """Trains until the steps are made, the target is reached or a signal comes.
@@ -67,6 +70,11 @@ class Loop:
             DivergedError: Training produced a NaN or an infinity; the last checkpoint is intact.
             RunError: The env or the disk failed.
         """
+        with contextlib.closing(self._profiler):
+            self._train(stop)
+        self.save()
+
+    def _train(self, stop: StopRequest) -> None:
         while True:
             self._serve(stop)
             if stop.number is not None:
@@ -77,7 +85,6 @@ class Loop:
                 break
             self._save_if_due()
             self._advance()
-        self.save()
 
     def save(self) -> None:
         """Writes a checkpoint of this moment."""
@@ -91,7 +98,7 @@ class Loop:
 
     def _advance(self) -> None:
         began, before = time.perf_counter(), self._work.step
-        self._work.advance(min(self.plan.next_log, self.plan.next_evaluation, self._total))
+        self._profiler.advance(self._work, min(self.plan.next_log, self.plan.next_evaluation, self._total))
         after = self._work.step
         self._reports.spent(after - before, time.perf_counter() - began)
         self._console.update(after, value=self._work.metrics.peek(self._work.watched))

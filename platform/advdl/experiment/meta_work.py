@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
-from advdl.experiment.build import build_trainer
+from advdl.experiment.build import build_trainer, building
 from advdl.experiment.config import Experiment
+from advdl.experiment.learnt import learnt_state, used_state
 from advdl.experiment.policy import chosen_step
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import General, Meta, MetaEvaluation
@@ -77,7 +78,7 @@ class MetaWork:
 
     def learnt(self) -> "State":
         """Returns the adapter's variables, the learner's among them."""
-        return _adapter_state(self._parts.adapter)
+        return learnt_state(self._engine.trainer)
 
     def weights(self) -> "Mapping[str, np.ndarray]":
         """Returns the trainable variables."""
@@ -95,7 +96,8 @@ class MetaWork:
         """Adapts to held-out tasks that no other evaluation of the run has."""
         seed = zlib.crc32(f"{self._seed}/{purpose}/{self.step}".encode())
         evaluation = self._evaluation
-        return judged(self._parts, self._engine.judge, count=evaluation.tasks, steps=evaluation.steps, seed=seed)
+        with self._engine.trainer.averaged():
+            return judged(self._parts, self._engine.judge, count=evaluation.tasks, steps=evaluation.steps, seed=seed)
 
 
 def build(experiment: Experiment, host: "PluginHost") -> MetaWork:
@@ -122,12 +124,10 @@ def build_parts(experiment: Experiment, host: "PluginHost") -> MetaParts:
     Raises:
         UsageError: They do not fit each other.
     """
-    import keras
-
-    keras.utils.set_random_seed(experiment.section(General).seed)  # initial weights are the only draws that use it
-    tasks: Tasks = host.build("tasks", experiment.data["tasks"])
-    learner = host.build("learner", experiment.data["learner"], tasks.spec)
-    adapter: Adapter = host.build("adapter", experiment.data["adapter"], learner)
+    with building(experiment):
+        tasks: Tasks = host.build("tasks", experiment.data["tasks"])
+        learner = host.build("learner", experiment.data["learner"], tasks.spec)
+        adapter: Adapter = host.build("adapter", experiment.data["adapter"], learner)
     return MetaParts(tasks, adapter)
 
 
@@ -161,9 +161,10 @@ def load_meta(
     from advdl.training.checkpoint import CheckpointStore
 
     store = CheckpointStore(folder.checkpoints)
-    parts = build_parts(folder.experiment(host), host)
+    experiment = folder.experiment(host)
+    parts = build_parts(experiment, host)
     step = chosen_step(store, checkpoint)
-    return parts, store.restore(_adapter_state(parts.adapter), step, partial=True, warn=warn).step
+    return parts, store.restore(used_state(parts.adapter, experiment), step, partial=True, warn=warn).step
 
 
 def judged(
@@ -207,9 +208,3 @@ def _score(adapter: "Adapter", found: "Mapping[str, Array]") -> tuple[str, float
     if isinstance(learner, DataLearner) and learner.score in found:
         return learner.score, 1.0 if learner.better == "higher" else -1.0
     return next(iter(found)), -1.0
-
-
-def _adapter_state(adapter: "Adapter") -> "State":
-    from advdl.training.trainer import learner_variables
-
-    return {f"trainer/{name}": variable for name, variable in learner_variables(adapter).items()}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
-from advdl.experiment.build import build_trainer
+from advdl.experiment.build import build_compilation, build_trainer, building
 from advdl.experiment.config import Experiment
+from advdl.experiment.learnt import learnt_state, used_state
 from advdl.experiment.policy import chosen_step
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import FAMILIES, General, Model
@@ -82,7 +83,7 @@ class ModelWork:
 
     def learnt(self) -> "State":
         """Returns the learner's variables."""
-        return _learner_state(self._parts.learner)
+        return learnt_state(self._engine.trainer)
 
     def weights(self) -> "Mapping[str, np.ndarray]":
         """Returns the trainable variables."""
@@ -98,7 +99,8 @@ class ModelWork:
 
     def judge(self, purpose: str) -> Verdict:
         """Measures what is held out."""
-        return judged(self._parts, self._measure, seed=zlib.crc32(f"{self._seed}/{purpose}/{self.step}".encode()))
+        with self._engine.trainer.averaged():
+            return judged(self._parts, self._measure, seed=zlib.crc32(f"{self._seed}/{purpose}/{self.step}".encode()))
 
 
 def build(experiment: Experiment, host: "PluginHost") -> ModelWork:
@@ -113,7 +115,7 @@ def build(experiment: Experiment, host: "PluginHost") -> ModelWork:
         DataBatches(parts.training, batch_size=size, seed=general.seed),
         build_trainer(experiment, host, parts.learner, general.steps),
         seed=general.seed,
-        jit=section.jit != "off",
+        jit=build_compilation(experiment, parts.learner),
         chunk_seconds=section.chunk_seconds,
     )
     return ModelWork(experiment, parts, engine)
@@ -126,7 +128,6 @@ def build_parts(experiment: Experiment, host: "PluginHost") -> ModelParts:
         UsageError: The data are not there, or the learner cannot learn from them.
         CorruptError: The data are damaged.
     """
-    import keras
     import tensorflow as tf
 
     from advdl.training.dataset import split
@@ -134,9 +135,9 @@ def build_parts(experiment: Experiment, host: "PluginHost") -> ModelParts:
     section, slot = experiment.section(Model), FAMILIES[experiment.family].main
     data = host.build("data", experiment.data["data"]).load()
     training, held_out = split(data, section.held_out, section.split)
-    keras.utils.set_random_seed(experiment.section(General).seed)  # initial weights are the only draws that use it
     kind = FAMILIES[experiment.family].slots[slot].kind
-    learner: DataLearner = host.build(kind, experiment.data[slot], data.spec)
+    with building(experiment):
+        learner: DataLearner = host.build(kind, experiment.data[slot], data.spec)
     some = training.take(slice(0, 10_000))
     fields = {"x": some.x} if some.c is None else {"x": some.x, "c": some.c}
     learner.adapt({name: tf.constant(values) for name, values in fields.items()})
@@ -170,9 +171,10 @@ def load_model(
     from advdl.training.checkpoint import CheckpointStore
 
     store = CheckpointStore(folder.checkpoints)
-    parts = build_parts(folder.experiment(host), host)
+    experiment = folder.experiment(host)
+    parts = build_parts(experiment, host)
     step = chosen_step(store, checkpoint)
-    return parts, store.restore(_learner_state(parts.learner), step, partial=True, warn=warn).step
+    return parts, store.restore(used_state(parts.learner, experiment), step, partial=True, warn=warn).step
 
 
 def judged(parts: ModelParts, measure: "HeldOut", *, seed: int) -> Verdict:
@@ -193,9 +195,3 @@ def judged(parts: ModelParts, measure: "HeldOut", *, seed: int) -> Verdict:
 
 
 _MAKES_ONE = "advdl model train classifier --data digits makes one"
-
-
-def _learner_state(learner: "DataLearner") -> "State":
-    from advdl.training.trainer import learner_variables
-
-    return {f"trainer/{name}": variable for name, variable in learner_variables(learner).items()}

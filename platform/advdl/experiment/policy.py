@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from advdl.errors import UsageError
-from advdl.experiment.agent_work import agent_state
 from advdl.experiment.build import build_policy
+from advdl.experiment.learnt import used_state
 from advdl.experiment.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -41,9 +41,10 @@ def load_policy(
     if family != "agent":
         raise UsageError(f"run {folder.id} has no agent: it trained a {family}", hint="advdl runs list")
     store = CheckpointStore(folder.checkpoints)
-    agent, act, facts = build_policy(folder.experiment(host), host)
+    experiment = folder.experiment(host)
+    agent, act, facts = build_policy(experiment, host)
     step = chosen_step(store, checkpoint)
-    restored = store.restore(agent_state(agent), step, partial=True, warn=warn)
+    restored = store.restore(used_state(agent, experiment), step, partial=True, warn=warn)
     return act, facts, restored.step
 
 

@@ -53,7 +53,11 @@ class General(Section):
         "auto", description="where the env runs: inside the training program, or in Python"
     )
     backbone_from: str = Field("", description="a run whose backbone this one's starts from: its folder or its id")
-    precision: Literal["float32"] = Field("float32", description="Keras dtype policy of every model")
+    backbone_freeze: bool = Field(False, description="whether the agent's backbone stays as it is; the rest is trained")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = Field(
+        "float32", description="Keras dtype policy of every model; auto goes by the device"
+    )
+    devices: int = Field(1, ge=1, description="GPUs, or parts of a CPU, that share each update's batch")
 
 
 class Env(Section):
@@ -86,7 +90,12 @@ class Trainer(Section):
 
     clip_norm: Finite = Field(10.0, ge=0, description="largest global norm of a gradient; 0 never clips")
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into to save memory")
-    jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the program; auto compiles it")
+    ema: Finite = Field(0.0, ge=0, lt=1, description="decay of averaged weights, which are evaluated; 0 for none")
+    noise_scale: bool = Field(False, description="whether the gradient noise scale is measured, by a batch's parts")
+    log_norms: bool = Field(False, description="whether norms of weights and of their changes are logged")
+    jit: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether XLA compiles updates; auto measures it where a backbone convolves"
+    )
     chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
 
 
@@ -116,6 +125,9 @@ class Log(Section):
     """When metrics are written."""
 
     every: int = Field(1_000, ge=1, description="env steps between two lines of metrics")
+    profile: Annotated[str, Field(pattern=r"^(\d+:\d+)?$")] = Field(
+        "", description="first and last update of a TensorBoard profile, such as 10:20; empty for none"
+    )
 
 
 class Meta(Section):

@@ -5,10 +5,12 @@ family of experiments builds its own: an agent in an env, a model on data, a met
 """
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from advdl.experiment.backbones import check_freezing
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES
 from advdl.training.backend import start_backend
@@ -116,9 +118,13 @@ def build_work(experiment: Experiment, host: "PluginHost") -> Work:
     Raises:
         UsageError: The parts do not fit each other.
     """
+    check_freezing(experiment)
     trained = FAMILIES[experiment.family].main
     component = host.get(FAMILIES[experiment.family].slots[trained].kind, experiment.get(f"{trained}.name"))
     start_backend(component.details.get("backend", "tensorflow"))
+    from advdl.training.devices import claim_devices
+
+    claim_devices(experiment.get("devices"), os.environ)  # before anything is computed
     module, _, function = FAMILIES[experiment.family].work.partition(":")
     work: Work = getattr(importlib.import_module(module), function)(experiment, host)
     return work

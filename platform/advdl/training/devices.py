@@ -1,5 +1,6 @@
 """Devices: what a run's updates are made on. Claimed once a process, before TensorFlow computes anything."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Devices:
 
 
 def claim_devices(count: int, environ: Mapping[str, str]) -> Devices | None:
-    """Sets up what shares each update's batch; None for one device of one worker.
+    """Sets up, or returns, what shares each update's batch; None for one device of one worker.
 
     Devices are the machine's GPUs, or parts of its CPU where it has none. With several workers, as ``TF_CONFIG`` says,
     this waits until all of them are there.
@@ -36,10 +37,16 @@ def claim_devices(count: int, environ: Mapping[str, str]) -> Devices | None:
     Raises:
         UsageError: There are not so many devices.
     """
-    cluster = cluster_of(environ)
+    return _claimed(count, environ.get("TF_CONFIG", ""))
+
+
+@functools.cache
+def _claimed(count: int, tf_config: str) -> Devices | None:
+    """The devices are the process' own, and set up once in it."""
+    cluster = cluster_of({"TF_CONFIG": tf_config})
     if cluster is not None:
         return _several_workers(cluster, count)
-    return None if count == 1 else Devices(tf.distribute.MirroredStrategy(_local(count)))
+    return None if count == 1 else Devices(_mirrored(count))
 
 
 def _several_workers(cluster: Cluster, count: int) -> Devices:
@@ -57,16 +64,23 @@ def _several_workers(cluster: Cluster, count: int) -> Devices:
     return Devices(strategy, watch)
 
 
-def _local(count: int) -> list[str]:
+def _mirrored(count: int) -> tf.distribute.Strategy:
     graphics = tf.config.list_physical_devices("GPU")
     if graphics:
         _enough(graphics, count)
-        return [f"GPU:{index}" for index in range(count)]
+        return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(count)])
     if not _cut_processor(count):
         raise UsageError(
             f"TensorFlow has started with fewer than {count} devices in this process", hint="start a new process"
         )
-    return [f"CPU:{index}" for index in range(count)]
+    return parts_of_processor(count)
+
+
+def parts_of_processor(count: int) -> tf.distribute.Strategy:
+    """Returns the strategy of the first parts of a processor that has been cut into as many or more."""
+    # The parts share their memory, so there is nothing that a ring of messages could save.
+    parts = [f"CPU:{index}" for index in range(count)]
+    return tf.distribute.MirroredStrategy(parts, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 def _cut_processor(count: int) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ from advdl.errors import UsageError
 from advdl.training.learner import Aux, Batch, Objective
 from advdl.training.randomness import fold
 
-Scale = tf.Tensor | None
+Scale: TypeAlias = tf.Tensor | None
 """What the loss is multiplied by before it is differentiated; None for nothing."""
 
 _FIRST_PART = 1000

@@ -40,7 +40,7 @@ def precision_of(name: str) -> Precision:
     """
     if name != "auto":
         return Precision(name)
-    if tf.config.list_logical_devices("TPU"):
+    if tf.config.list_physical_devices("TPU"):
         return Precision("mixed_bfloat16", "mixed_bfloat16 on a TPU")
     graphics = tf.config.list_physical_devices("GPU")
     if not graphics:

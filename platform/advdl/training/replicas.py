@@ -28,8 +28,8 @@ class Replicas:
 
     A loss may read and assign the variables of the learner's models, and no others. Batch normalisation is
     synchronised: its moments are those of the whole batch, or of one of its ``accumulate`` parts. Part p of a batch has
-    the same samples and the same seed whichever device computes it, so R devices with A parts each equal one device with
-    R * A parts. Keras' seed generators (dropout) give each part masks of its own.
+    the same samples and the same seed whichever device computes it, so R devices with A parts each equal one device
+    with R * A parts. Keras' seed generators (dropout) give each part masks of its own.
 
     Args:
         devices: The devices.
@@ -43,7 +43,8 @@ class Replicas:
         self._strategy, self._watch, self._accumulate = devices.strategy, devices.watch, accumulate
         self._variables = _unique(model.variables for model in learner.models.values())
         self._place = {id(variable): index for index, variable in enumerate(self._variables)}
-        self._jit = jit and not _synchronise(learner)
+        normalised = _synchronise(learner)
+        self._jit = jit and not normalised
         self._programs: dict[str, Any] = {}
         self._changed: dict[str, list[int]] = {}
         self._scalars: dict[str, list[str]] = {}
@@ -85,16 +86,19 @@ class Replicas:
         values: Sequence[tf.Tensor],
     ) -> Mapping[str, Any]:
         """Works through one device's parts, then takes the mean with all the other devices."""
-        present, losses, auxes, gradients = list(values), [], [], []
+        present = list(values)
+        losses: list[tf.Tensor] = []
+        auxes: list[Aux] = []
+        gradients: list[Sequence[tf.Tensor]] = []
         for place, part in enumerate(parts):
             number = place * self.count + index
-            given = [
-                _own_seed(variable, value, number) for variable, value in zip(self._variables, present, strict=True)
-            ]
+            given = [_own_seed(which, value, number) for which, value in zip(self._variables, present, strict=True)]
             loss, aux, gradient, new = self._program(objective)(part, part_seed(seed, number), scale, given)
             for at, value in zip(self._changed[objective.name], new, strict=True):
                 present[at] = present[at] + (value - given[at]) if value.dtype.is_integer else value
-            losses, auxes, gradients = [*losses, loss], [*auxes, aux], [*gradients, gradient]
+            losses.append(loss)
+            auxes.append(aux)
+            gradients.append(gradient)
         return self._reduced(context, objective, present, losses, auxes, gradients)
 
     def _reduced(
@@ -113,22 +117,15 @@ class Replicas:
         own = [mean(same) for same in zip(*gradients, strict=True)]
         changed = [present[at] for at in self._changed[objective.name]]
         floats = [value for value in changed if value.dtype.is_floating]
+        reports = {name: [aux[name] for aux in auxes] for name in auxes[0] if name not in scalars}
         figures, *rest = context.all_reduce(tf.distribute.ReduceOp.MEAN, [figures, *own, *floats])
         means = iter(rest[len(own) :])
         return {
             "figures": figures,
             "gradients": rest[: len(own)],
             "changed": [next(means) if value.dtype.is_floating else value for value in changed],
-            "rows": {
-                name: self._gathered(context, [aux[name] for aux in auxes]) for name in auxes[0] if name not in scalars
-            },
+            "rows": {name: _gathered(context, values) for name, values in reports.items()},
         }
-
-    def _gathered(self, context: Any, values: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Puts a report per sample together, in the order of the whole batch."""
-        stacked = tf.stack(list(values))
-        everywhere = context.all_gather(stacked, axis=1)
-        return tf.reshape(everywhere, (-1, *stacked.shape[2:]))
 
     def _program(self, objective: Objective) -> Any:
         if objective.name not in self._programs:
@@ -162,6 +159,13 @@ class Replicas:
     def _assign(self, objective: Objective, new: Sequence[tf.Tensor]) -> None:
         for at, value in zip(self._changed[objective.name], new, strict=True):
             self._variables[at].assign(value)
+
+
+def _gathered(context: Any, values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Puts a report per sample together, in the order of the whole batch."""
+    stacked = tf.stack(list(values))
+    everywhere = context.all_gather(stacked, axis=1)
+    return tf.reshape(everywhere, (-1, *stacked.shape[2:]))
 
 
 def _unique(groups: Iterable[Sequence[keras.Variable]]) -> list[keras.Variable]:

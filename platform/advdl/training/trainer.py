@@ -8,23 +8,21 @@ All of it is traceable, so it runs inside whatever compiled loop feeds it.
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
-import numpy.typing as npt
 import tensorflow as tf
 
 from advdl.errors import DivergedError, UsageError
 from advdl.training.averages import Averages
 from advdl.training.gradients import Gradients, LocalGradients, Measured, batch_size, squared_norm
 from advdl.training.learner import Batch, Learner, Objective
-from advdl.training.naming import learner_variables, numbered
+from advdl.training.naming import learner_variables, learner_weights, numbered
 from advdl.training.noise import NoiseScale
 from advdl.training.randomness import fold
 from advdl.training.replicas import Replicas
 from advdl.training.schedules import Schedule
 
-__all__ = ["Trainer", "Tuning", "learner_variables"]
+__all__ = ["Trainer", "Tuning", "learner_variables", "learner_weights"]
 
 # A loss scale that has been halved down to this is not what makes the gradients overflow.
 _SMALLEST_SCALE = 1.0
@@ -122,17 +120,28 @@ class Trainer:
             self._averages.update(self.updates.read_value())
         return report
 
+    def jits(self, jit: bool) -> bool:
+        """Says whether XLA can compile a program with updates in it: not with what devices exchange."""
+        return jit and self.replicas is None
+
+    def guard(self) -> contextlib.AbstractContextManager[None]:
+        """Surrounds a call of a program with updates: a lost worker becomes a ``RunError``."""
+        return contextlib.nullcontext() if self.replicas is None else self.replicas.guard()
+
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Gives the learner its averaged weights for as long as the context lasts; nothing changes without averages."""
         return contextlib.nullcontext() if self._averages is None else self._averages.in_place()
 
+    def learnt(self) -> dict[str, tf.Variable]:
+        """Returns the part of the state that is evaluated: the learner's variables and their averages."""
+        averages = {} if self._averages is None else self._averages.variables
+        return {**learner_variables(self.learner), **averages}
+
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of learner and trainer by a stable name, for the checkpoint."""
-        state = {"updates": self.updates, **learner_variables(self.learner)}
+        state = {"updates": self.updates, **self.learnt()}
         for name, tuning in self._tunings.items():
             state |= numbered(f"optimizer/{name}", _own_variables(tuning.optimizer))
-        if self._averages is not None:
-            state |= self._averages.variables
         for name, noise in self._noise.items():
             state |= {f"noise/{name}/{what}": variable for what, variable in noise.state().items()}
         return state | {f"overflows/{name}": count for name, count in self._overflows.items()}
@@ -194,9 +203,8 @@ class Trainer:
         """Lets Keras decide by the scaled gradients; a loss that is not finite must not pass by a zero gradient."""
         poison = tf.where(finite, scale, float("nan"))
         tuning.optimizer.learning_rate.assign(rate)
-        tuning.optimizer.apply(
-            [gradient * tf.cast(poison, gradient.dtype) for gradient in gradients], objective.variables
-        )
+        scaled = [gradient * tf.cast(poison, gradient.dtype) for gradient in gradients]
+        tuning.optimizer.apply(scaled, objective.variables)
         self.healthy.assign(self.healthy & (finite | (scale > _SMALLEST_SCALE)))
         count = self._overflows[objective.name]
         count.assign_add(tf.cast(~finite, tf.int64))
@@ -232,15 +240,6 @@ class Trainer:
     ) -> dict[str, tf.Tensor]:
         noise = self._noise.get(objective.name)
         return {} if noise is None else {"noise_scale": noise.update(measured, norm, batch_size(batch))}
-
-
-def learner_weights(learner: Learner) -> dict[str, npt.NDArray[Any]]:
-    """Returns the values of a learner's trainable variables by model and path, for histograms."""
-    return {
-        f"{name}/{variable.path}": variable.numpy()
-        for name, model in learner.models.items()
-        for variable in model.trainable_variables
-    }
 
 
 _SMALLER_STEPS = "a smaller optimizer.learning_rate or trainer.clip_norm often helps; the last checkpoint is intact"

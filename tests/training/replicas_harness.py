@@ -1,0 +1,277 @@
+"""What several devices make of 50 updates, beside what one makes of them; run as a program.
+
+    python replicas_harness.py 4            in one process with so many devices
+    TF_CONFIG=... python replicas_harness.py 1   in each of several workers
+
+Prints JSON: by case, the largest difference of a variable.
+"""
+
+import json
+import os
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from advdl.training import FusedLoop, Learner, Objective, Trainer, Tuning
+from advdl.training.cluster import cluster_of
+from advdl.training.devices import Devices, claim_devices, parts_of_processor
+from advdl.training.replicas import Replicas
+
+UPDATES = 50
+BATCH = 32
+
+
+def net(name, outputs, *, norm=False, inputs=3):
+    layers = [keras.Input((inputs,)), keras.layers.Dense(8, activation="tanh", name="hidden")]
+    layers += [keras.layers.BatchNormalization(name="norm")] if norm else []
+    return keras.Sequential([*layers, keras.layers.Dense(outputs, name="out")], name=name)
+
+
+class Classifier(Learner):
+    """With batch normalisation, whose moments must be those of the whole batch."""
+
+    def __init__(self):
+        self.net = net("classifier", 4, norm=True)
+
+    @property
+    def models(self):
+        return {"net": self.net}
+
+    def objectives(self):
+        return [Objective("classify", self.loss, self.net.trainable_variables)]
+
+    def loss(self, batch, seed):
+        each = keras.losses.sparse_categorical_crossentropy(
+            batch["c"], self.net(batch["x"], training=True), from_logits=True
+        )
+        return tf.reduce_mean(each), {"each": each, "mean": tf.reduce_mean(each)}
+
+
+class Values(Learner):
+    """As a DQN: a target network that follows, and an error per sample."""
+
+    def __init__(self):
+        self.online, self.target = net("online", 4), net("target", 4)
+        self.target.set_weights(self.online.get_weights())
+
+    @property
+    def models(self):
+        return {"online": self.online, "target": self.target}
+
+    def objectives(self):
+        return [Objective("q", self.loss, self.online.trainable_variables)]
+
+    def loss(self, batch, seed):
+        goal = tf.stop_gradient(batch["y"] + 0.9 * tf.reduce_max(self.target(batch["x"] + 0.1), -1))
+        error = goal - tf.gather(self.online(batch["x"]), batch["c"], batch_dims=1)
+        return tf.reduce_mean(keras.ops.where(tf.abs(error) < 1, error**2 / 2, tf.abs(error))), {"each": error}
+
+    def after_update(self, update):
+        for ours, theirs in zip(self.target.weights, self.online.weights, strict=True):
+            ours.assign(tf.where(update % 7 == 0, theirs.value, ours.value))
+
+
+class Surrogate(Learner):
+    """As a PPO: a loss with numbers of the whole batch."""
+
+    def __init__(self):
+        self.net = net("policy", 4)
+
+    @property
+    def models(self):
+        return {"net": self.net}
+
+    def objectives(self):
+        return [Objective("policy", self.loss, self.net.trainable_variables)]
+
+    def prepare(self, batch):
+        centred = batch["y"] - tf.reduce_mean(batch["y"])
+        return {**batch, "y": centred / tf.math.reduce_std(centred)}
+
+    def loss(self, batch, seed):
+        chosen = tf.gather(tf.nn.log_softmax(self.net(batch["x"])), batch["c"], batch_dims=1)
+        ratio = tf.exp(chosen + 1.4)
+        gain = tf.minimum(ratio * batch["y"], tf.clip_by_value(ratio, 0.8, 1.2) * batch["y"])
+        return -tf.reduce_mean(gain), {"ratio": tf.reduce_mean(ratio)}
+
+
+class Players(Learner):
+    """As a GAN: two objectives, and draws inside of the losses."""
+
+    def __init__(self):
+        self.generator, self.critic = net("generator", 3), net("critic", 1)
+
+    @property
+    def models(self):
+        return {"generator": self.generator, "critic": self.critic}
+
+    def objectives(self):
+        return [
+            Objective("critic", self.critic_loss, self.critic.trainable_variables),
+            Objective("generator", self.generator_loss, self.generator.trainable_variables),
+        ]
+
+    def fake(self, batch, seed):
+        return self.generator(tf.random.stateless_normal(tf.shape(batch["x"]), seed))
+
+    def critic_loss(self, batch, seed):
+        real, fake = self.critic(batch["x"]), self.critic(self.fake(batch, seed))
+        return tf.reduce_mean(tf.nn.softplus(-real) + tf.nn.softplus(fake)), {}
+
+    def generator_loss(self, batch, seed):
+        return tf.reduce_mean(tf.nn.softplus(-self.critic(self.fake(batch, seed)))), {}
+
+
+class Adapting(Learner):
+    """As MAML: each sample is a task, and the loss holds a gradient of its own."""
+
+    def __init__(self):
+        self.net = net("adapting", 1, inputs=1)
+
+    @property
+    def models(self):
+        return {"net": self.net}
+
+    def objectives(self):
+        return [Objective("meta", self.loss, self.net.trainable_variables)]
+
+    def loss(self, batch, seed):
+        weights = [tf.convert_to_tensor(variable.value) for variable in self.net.trainable_variables]
+        losses = [self.adapted(weights, x, y) for x, y in zip(*map(tf.unstack, (batch["x"], batch["y"])), strict=True)]
+        return tf.reduce_mean(losses), {}
+
+    def adapted(self, weights, x, slope):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            support = self.at(weights, x[:2], slope)
+        fast = [w - 0.1 * g for w, g in zip(weights, tape.gradient(support, weights), strict=True)]
+        return self.at(fast, x, slope)
+
+    def at(self, weights, x, slope):
+        with keras.StatelessScope(state_mapping=list(zip(self.net.trainable_variables, weights, strict=True))):
+            return tf.reduce_mean((self.net(x[:, None])[:, 0] - slope * x) ** 2)
+
+
+class ClipsFirst(Replicas):
+    """The mistake that an optimizer's own clipping makes under a strategy."""
+
+    def _reduced(self, context, objective, present, losses, auxes, gradients):
+        clipped = [tf.clip_by_global_norm(some, 0.05)[0] for some in gradients]
+        return super()._reduced(context, objective, present, losses, auxes, clipped)
+
+
+def batch_at(index, size=BATCH):
+    def draw(what):
+        return tf.stack([tf.constant(what), tf.cast(index, tf.int32)])
+
+    x = tf.random.stateless_normal([size, 3], draw(1)) + tf.cast(tf.range(size)[:, None], tf.float32) / size
+    c = tf.random.stateless_uniform([size], draw(2), 0, 4, tf.int32)
+    return {"x": x, "c": c, "y": tf.reduce_sum(x, -1) + tf.cast(c, tf.float32)}
+
+
+def trained(kind, devices, accumulate, *, replicas=Replicas, jit=False, scaled=False, updates=UPDATES):
+    """Returns all variables after the updates, and the last report per sample."""
+    keras.utils.set_random_seed(3)
+    learner = kind()
+    tunings = {}
+    for objective in learner.objectives():
+        optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.01)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
+        optimizer.build(objective.variables)
+        tunings[objective.name] = Tuning(optimizer, lambda step, total: 1e-3)
+    shared = None if devices is None else replicas(devices, learner, accumulate=accumulate, jit=jit)
+    options = {"clip_norm": 0.05, "accumulate": accumulate, "ema": 0.9, "replicas": shared}
+    trainer = Trainer(learner, tunings, total_updates=updates, **options)
+    size = 4 if kind is Adapting else BATCH
+    each = tf.Variable(tf.zeros([size]))
+
+    def step(index):
+        report = trainer.update(batch_at(index, size), tf.stack([tf.constant(7), tf.cast(index, tf.int32)]))
+        each.assign(next((value for value in report.values() if value.shape.rank), each.read_value()))
+
+    loop, at = FusedLoop(step, healthy=trainer.healthy, jit=False), 0
+    loop.build()
+    while at < updates:
+        at = loop.advance(at, updates - at)
+    assert bool(trainer.healthy)
+    return {**{name: variable.numpy() for name, variable in trainer.state().items()}, "each": each.numpy()}
+
+
+def difference(one, other):
+    assert one.keys() == other.keys()
+    return max(float(np.max(np.abs(one[name].astype(float) - other[name].astype(float)))) for name in one)
+
+
+def cases(groups, *, few):
+    """Yields a name and a difference for each comparison with one device."""
+    clean = [Classifier, Values, Surrogate] if not few else [Classifier, Values]
+    for kind in clean:
+        alone = trained(kind, None, 2)
+        for count, devices in groups.items():
+            yield f"{kind.__name__} on {count}", difference(alone, trained(kind, devices, 2))
+            if kind is Values:
+                name = f"{kind.__name__} on {count}"
+                yield f"{name}, compiled", difference(alone, trained(kind, devices, 2, jit=True))
+                yield f"{name}, clipped first", difference(alone, trained(kind, devices, 2, replicas=ClipsFirst))
+    for kind in (Players,) if few else (Players, Adapting):
+        for count, devices in groups.items():
+            yield f"{kind.__name__} on {count}", difference(trained(kind, None, count), trained(kind, devices, 1))
+    yield from real_cases(groups, few=few)
+    (count, devices), *_ = groups.items()
+    alone, shared = (trained(Surrogate, which, 2, scaled=True) for which in (None, devices))
+    yield f"scaled loss on {count}", difference(alone, shared)
+
+
+def real_cases(groups, *, few):
+    """The agents themselves, env and all; their options are as small as their code allows."""
+    small = {"agent.backbone": "{name='mlp',units=[8]}", "env.num": "8", "trainer.jit": "off", "trainer.ema": "0.9"}
+    dqn = {"agent.learning_starts": "64", "agent.batch_size": "32", "agent.train_every": "8", "trainer.accumulate": "2"}
+    ppo = {"agent.horizon": "16", "agent.batch_size": "32", "agent.epochs": "4"}
+    for name, own in ({"dqn": dqn} if few else {"dqn": dqn, "ppo": ppo}).items():
+        alone = played(name, small | own, None)
+        for count, devices in groups.items():
+            yield f"{name} on {count}", difference(alone, played(name, small | own, devices))
+
+
+def played(name, settings, devices, *, updates=UPDATES):
+    """Returns the trainer's variables after the updates of an agent in CartPole."""
+    from pathlib import Path
+
+    from advdl.experiment import build
+    from advdl.experiment.config import resolve_experiment
+    from advdl.plugin.host import PluginHost
+
+    host = PluginHost.from_environment()
+    experiment = resolve_experiment(
+        host,
+        command_line={"env": "CartPole-v1", "agent": name},
+        sets=[f"{key}={value}" for key, value in settings.items()],
+        config_file=None,
+        environ={},
+        folder=Path("/nonexistent"),
+    )
+    training = build.build_training(experiment, host, devices=devices)
+    training.engine.build()
+    while int(training.trainer.updates) < updates:
+        training.engine.advance(training.engine.env_steps + 1)
+    return {key: variable.numpy() for key, variable in training.trainer.state().items()}
+
+
+def main():
+    devices = claim_devices(int(sys.argv[1]), os.environ)
+    if cluster_of(os.environ) is not None:
+        groups = {devices.strategy.num_replicas_in_sync: devices}
+    else:
+        two = Devices(parts_of_processor(2))
+        groups = {2: two, int(sys.argv[1]): devices}
+    found = {}
+    for name, value in cases(groups, few=cluster_of(os.environ) is not None):
+        found[name] = value
+        print(f"{name}: {value:.2g}", file=sys.stderr, flush=True)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
