@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -15,7 +14,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, VecTransposeImage
 
 from advdl.errors import UsageError
-from advdl.rl.evaluation import make_env
+from advdl.rl.env_factory import EnvFactory
 from advdl.rl.own_loop import POLICY, Assignment, Foreign, OwnLoopAgent, Report
 from advdl.training.tensors import Array
 from advdl_sb3.generators import Generators
@@ -248,10 +247,8 @@ def _put(rows: Any, index: int, value: Any) -> None:
 
 
 def _make(assignment: Assignment) -> DummyVecEnv:
-    def one_copy() -> gymnasium.Env[Any, Any]:
-        return make_env(assignment.env_id, assignment.env_options)
-
-    env = make_vec_env(one_copy, n_envs=assignment.num_envs, seed=assignment.seed, wrapper_class=Replayed)
+    factory = EnvFactory.of(assignment.env_id, assignment.env_options, assignment.env_wrappers)
+    env = make_vec_env(factory.checked, n_envs=assignment.num_envs, seed=assignment.seed, wrapper_class=Replayed)
     assert isinstance(env, DummyVecEnv)
     return env
 
