@@ -80,10 +80,16 @@ class Env(Section):
     )
 
 
-class OwnLoopEnv(Env):
+_FIELDS: Any = Env.model_fields
+
+
+class OwnLoopEnv(Section):
     """What an agent with its own learning loop acts in."""
 
+    id: str = _FIELDS["id"]
     num: int = Field(1, ge=1, description="copies of the env that are stepped in turn")
+    options: dict[str, Any] = _FIELDS["options"]
+    wrappers: list[str | dict[str, Any]] = _FIELDS["wrappers"]
 
 
 class Trainer(Section):
