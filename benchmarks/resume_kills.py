@@ -1,10 +1,13 @@
 """Is a run that was killed again and again the same, bit for bit, as the run that never was?
 
-Trains DQN on CartPole, recipe and all, in the compiled engine twice from one seed. One run is left alone. The other
-is killed with SIGKILL at random moments along its whole length (also while it starts, evaluates and saves) and resumed
-each time; then it ends in peace. Compared: every tensor of the last and of the best checkpoint (variables, optimizer
-slots, target network, replay, live envs, counters), the plan saved with them, every line of `metrics.jsonl` but the
-times in it, and every line of `evaluations.jsonl`.
+Trains an agent twice from one seed: by default DQN on CartPole, recipe and all, in the compiled engine. One run is
+left alone. The other is killed with SIGKILL at random moments along its whole length (also while it starts, evaluates
+and saves) and resumed each time; then it ends in peace. Compared: every tensor of the last and of the best checkpoint
+(variables, optimizer slots, target network, replay, live envs, counters), the plan saved with them, every line of
+`metrics.jsonl` but the times in it, and every line of `evaluations.jsonl`.
+
+`--engine host --env LunarLander`, or `--engine host --env HalfCheetah --agent ppo`, does so with envs in Python: each
+is brought back by playing its episode again.
 
 The killing is that of the tests, `tests/experiment/kill_harness.py`.
 """
@@ -22,7 +25,6 @@ from kill_harness import Harness, differences  # type: ignore[import-not-found]
 Claim = tuple[str, bool]
 
 SETTINGS = {
-    "agent.buffer_size": "20000",  # the ring comes round, and saves are quick
     "checkpoint.every_seconds": "0.2",
     "checkpoint.max_share": "1.0",
     "evaluation.every": "8000",
@@ -31,11 +33,26 @@ SETTINGS = {
     "log.every": "160",
 }
 
+OF_THE_AGENT = {
+    "dqn": {"agent.buffer_size": "20000"},  # the ring comes round, and saves are quick
+    "ppo": {"agent.horizon": "64"},
+}
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, str]:
+    engine = {"engine": arguments.engine}
+    if arguments.engine == "host":  # its own speed is the env's, and there is less of it
+        engine |= {"env.num": "8", "env.bounds": "ignore", "evaluation.episodes": "3"}
+    return {**SETTINGS, **engine, "agent.name": arguments.agent, **OF_THE_AGENT.get(arguments.agent, {})}
+
 
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0")
     parser.add_argument("--kills", type=int, default=30, help="for each seed")
     parser.add_argument("--steps", type=int, default=64_000, help="env steps of each run")
+    parser.add_argument("--env", default="CartPole")
+    parser.add_argument("--agent", default="dqn")
+    parser.add_argument("--engine", choices=("compiled", "host"), default="compiled")
     arguments = parser.parse_args()
     rows: list[Row] = []
     claims: list[Claim] = []
@@ -47,7 +64,7 @@ def main() -> int:
 
 
 def one(arguments: argparse.Namespace, seed: int, folder: Path) -> tuple[list[Row], list[Claim]]:
-    harness = Harness(folder, settings=SETTINGS, steps=arguments.steps, seed=seed)
+    harness = Harness(folder, settings=settings_of(arguments), steps=arguments.steps, seed=seed, env=arguments.env)
     whole = harness.undisturbed()
     say(f"seed {seed}: the run that is left alone is done")
     killed = harness.stopped([signal.SIGKILL] * arguments.kills, seed=seed)
@@ -86,7 +103,13 @@ def best_checkpoints(whole: Path, killed: Path, seed: int) -> Claim:
 def report(arguments: argparse.Namespace, rows: list[Row], claims: list[Claim]) -> Report:
     return Report(
         title="SIGKILL at random moments, resumed each time: bit for bit the run that was left alone",
-        settings={"seeds": arguments.seeds, "kills": arguments.kills, "steps": arguments.steps, **SETTINGS},
+        settings={
+            "env": arguments.env,
+            "seeds": arguments.seeds,
+            "kills": arguments.kills,
+            "steps": arguments.steps,
+            **settings_of(arguments),
+        },
         load=arguments.load,
         rows=rows,
         summary=[

@@ -1,7 +1,7 @@
 """Do our recipes score what rl-baselines3-zoo publishes, with as many env steps?
 
-Trains every pair of agent and env with its recipe, a process for each seed, and takes the final evaluation: 100 episodes
-of Gymnasium's own env that neither training nor the choice of the checkpoint has seen. A pair's figure is the
+Trains every pair of agent and env with its recipe, a process for each seed, and takes the final evaluation: 100
+episodes of Gymnasium's own env that neither training nor the choice of the checkpoint has seen. A pair's figure is the
 interquartile mean of the seeds' means with a 95% bootstrap interval over the seeds.
 
 The zoo's figures are of one run each (its benchmark.md). Budgets are the zoo's env steps. Some pairs need an extra:

@@ -3,6 +3,7 @@
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 """
 
+import ast
 import contextlib
 import io
 import os
@@ -52,6 +53,61 @@ def components() -> str:
     return "\n".join(part(component.kind, component.name, component.summary) for component in own)
 
 
+def clauses() -> str:
+    """The clauses of every kind's contract, as the conformance kit has them."""
+    from advdl.plugin.component import KINDS
+
+    modules = {kind.name: kind.check.rpartition("check_")[2] for kind in KINDS.values()} | {"source": "source"}
+    return "\n".join(f"### {name}\n\n{clause_list(module)}" for name, module in modules.items())
+
+
+def clause_list(module: str) -> str:
+    """Lists the clauses that a module of the conformance kit checks, those that it shares with others too."""
+    found = dict.fromkeys(clause for name in (module, *SHARED_CLAUSES.get(module, ())) for clause in clauses_in(name))
+    return "".join(f"- {clause}\n" for clause in found)
+
+
+SHARED_CLAUSES = {
+    "agent": ("learner_parts",),
+    "backbone": ("keras_parts",),
+    "env": ("twin",),
+    "layer": ("keras_parts",),
+    "learner": ("learner_parts",),
+}
+
+
+def clauses_in(module: str) -> Iterator[str]:
+    """Yields the clauses that stand in a module's source, in their order."""
+    from advdl.plugin.component import __file__ as inside
+
+    source = Path(inside).parents[1] / "testing" / f"{module}.py"
+    found = []
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in CLAUSE_ARGUMENT and len(node.args) > CLAUSE_ARGUMENT[called]:
+                found.append(node.args[CLAUSE_ARGUMENT[called]])
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in CLAUSE_NAMES:
+            found.append(node.value)
+    found.sort(key=lambda node: (node.lineno, node.col_offset))
+    yield from (text for node in found for text in clause_text(node))
+
+
+CLAUSE_ARGUMENT = {"clause": 0, "broken": 0, "require": 1, "_require": 1, "ContractError": 1, "_fail": 0}
+CLAUSE_NAMES = ("clause", "_REFUSAL", "_FIGURES", "_NUMBERS")
+
+
+def clause_text(node: ast.expr) -> Iterator[str]:
+    """Yields a clause's text; what is filled in when it is broken is an ellipsis."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from (*clause_text(node.body), *clause_text(node.orelse))
+    elif isinstance(node, ast.JoinedStr):
+        parts = [str(part.value) if isinstance(part, ast.Constant) else "..." for part in node.values]
+        yield "".join(parts)
+
+
 def commands() -> str:
     """The help of every command of advdl's own."""
     from advdl.cli.lazy import NOUNS, load_noun
@@ -89,7 +145,12 @@ def key_table(entries: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(rows) + "\n"
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"keys": keys, "components": components, "commands": commands}
+PARTS: Mapping[str, Callable[[], str]] = {
+    "clauses": clauses,
+    "keys": keys,
+    "components": components,
+    "commands": commands,
+}
 
 
 def renewed(text: str) -> str:

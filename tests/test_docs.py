@@ -2,19 +2,18 @@
 
 import ast
 import inspect
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doc_blocks import Block, blocks
+from fresh_environment import FreshEnvironment
 
 from advdl.errors import ExitCode
 from advdl.plugin import KINDS
@@ -178,25 +177,9 @@ class Reader:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self._venv = folder / "work", folder / "venv"
+        self.folder = folder / "work"
         self.folder.mkdir()
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self._venv], check=True)
-        self._see_packages()
-        self._add_script("pip", f"exec {shlex.quote(sys.executable)} -m pip")
-        self._add_script("pytest", "exec python -m pytest -p no:cacheprovider")
-        self._add_script("advdl", "exec python -m advdl.cli.app")
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ADVDL_", "PIP_"))}
-        self._environment = inherited | {
-            "PATH": f"{self._venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PIP_PYTHON": str(self._venv / "bin/python"),
-            "PIP_NO_INDEX": "1",
-            "PIP_NO_DEPS": "1",
-            "PIP_NO_BUILD_ISOLATION": "0",  # pip reads it so: 0 is "no isolation"
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "COLUMNS": "100",
-            "NO_COLOR": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        self._environment = FreshEnvironment(folder / "venv").variables
 
     def follow(self, page: Path) -> int:
         """Carries out every block; returns how many."""
@@ -238,17 +221,6 @@ class Reader:
         printed = " ".join(output.split())
         for line in block.text.splitlines():
             assert " ".join(line.split()) in printed, f"line {block.line} is not what was printed:\n{output}"
-
-    def _see_packages(self) -> None:
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(self._venv), "platbase": str(self._venv)}))
-        folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-        lines = [f"import site; site.addsitedir({folder!r})" for folder in sorted(folders)]
-        (site / "outer.pth").write_text("\n".join(lines) + "\n")
-
-    def _add_script(self, name: str, command: str) -> None:
-        script = self._venv / "bin" / name
-        script.write_text(f'#!/bin/sh\n{command} "$@"\n')
-        script.chmod(0o755)
 
 
 def test_the_chapter_write_a_plugin_can_be_followed(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ class DQN(Agent):
         epsilon: Share of random actions, by env steps.
         priority_exponent: How much priorities count; 0 samples uniformly.
         importance: How far sampling by priority is undone in the loss, by env steps; 1 is all of it.
-        frame_stack: Frames stacked in the last axis of an observation, the newest last: the replay then stores each
-            once. 0 stores observations whole.
+        frame_stack: Frames that an observation stacks, as its last axis or as its first, the newest last: the replay
+            then stores each once. 1 stores any array once, 0 stores observation and next observation whole.
         batch_size: Transitions in a batch.
         buffer_size: Transitions that the replay keeps.
         learning_starts: Env steps before the first update.
@@ -119,6 +119,10 @@ class DQN(Agent):
     def models(self) -> Mapping[str, keras.Model]:
         """The online and the target network."""
         return {"online": self.online, "target": self.target}
+
+    def backbones(self) -> Sequence[keras.Model]:
+        """Returns the online network's and the target network's."""
+        return (self.online.backbone, self.target.backbone)
 
     def values(self, observation: Any) -> tf.Tensor:
         """Returns the expected return of each action, float32 ``[batch, actions]``; without noise."""

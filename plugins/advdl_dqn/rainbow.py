@@ -33,8 +33,8 @@ class Rainbow(DQN):
         epsilon: Share of random actions, by env steps.
         priority_exponent: How much priorities count; 0 samples uniformly.
         importance: How far sampling by priority is undone in the loss, by env steps; 1 is all of it.
-        frame_stack: Frames stacked in the last axis of an observation, the newest last: the replay then stores each
-            once. 0 stores observations whole.
+        frame_stack: Frames that an observation stacks, as its last axis or as its first, the newest last: the replay
+            then stores each once. 1 stores any array once, 0 stores observation and next observation whole.
         batch_size: Transitions in a batch.
         buffer_size: Transitions that the replay keeps.
         learning_starts: Env steps before the first update.

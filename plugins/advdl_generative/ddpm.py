@@ -1,4 +1,4 @@
-"""DDPM: denoising diffusion in discrete steps (Ho et al. 2020, arXiv:2006.11239), and DDIM (Song 2021, arXiv:2010.02502).
+"""DDPM: diffusion in discrete steps (Ho et al. 2020, arXiv:2006.11239), and DDIM (Song 2021, arXiv:2010.02502).
 
 ``q(x_t | x_0) = N(sqrt(a_t) x_0, (1 - a_t) I)``, where ``a_t`` is the share of the signal's variance at step t.
 """
@@ -28,8 +28,8 @@ class Ddpm:
     """The forward process, the training loss, and the samplers.
 
     Attributes:
-        schedule: ``linear``: beta from 1e-4 to 0.02 at 1,000 steps (Ho 2020), with as much noise in all at other counts;
-            ``cosine`` (Nichol & Dhariwal 2021, arXiv:2102.09672).
+        schedule: ``linear``: beta from 1e-4 to 0.02 at 1,000 steps (Ho 2020), with as much noise in all at other
+            counts; ``cosine`` (Nichol & Dhariwal 2021, arXiv:2102.09672).
         prediction: What the network says: the noise epsilon, or ``v = sqrt(a) epsilon - sqrt(1 - a) x`` (Salimans & Ho
             2022, arXiv:2202.00512).
         noise_steps: Steps of the forward process.
@@ -93,7 +93,7 @@ class Ddpm:
             noise: Standard normal ``[batch, ...]``.
             seed: For the noise of each step.
             steps: At most ``noise_steps``.
-            eta: Noise that is added in each step: 0 is DDIM, deterministic; 1 with all steps is DDPM's ancestral sampler.
+            eta: Noise added in each step: 0 is DDIM, deterministic; 1 with all steps is DDPM's ancestral sampler.
             limits: Bounds of the predicted x, or None.
         """
         return self._travel(network, noise, seed, self.times(steps), eta, limits)

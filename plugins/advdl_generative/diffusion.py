@@ -16,9 +16,9 @@ from advdl_generative.family import Family, check_image, track, twins
 
 Count = Annotated[int, Gt(0)]
 Share = Annotated[float, Interval(ge=0, lt=1)]
-Solver = Literal["auto", "heun", "euler", "ddim", "ddpm"]
+Solver = Literal["auto", "heun", "euler", "trig-heun", "trig-euler", "ddim", "ddpm"]
 
-_SOLVERS = {"edm": ("heun", "euler"), "ddpm": ("ddim", "ddpm")}
+_SOLVERS = {"edm": ("heun", "euler", "trig-heun", "trig-euler"), "ddpm": ("ddim", "ddpm")}
 _JUDGED_LEVELS = 8
 
 
@@ -26,14 +26,15 @@ class Diffusion(Family):
     """Denoising diffusion, in two formulations.
 
     ``edm`` (Karras et al. 2022, arXiv:2206.00364) is the one for few steps; ``ddpm`` (Ho et al. 2020, arXiv:2006.11239)
-    the one for comparisons with the literature. Samples come from a moving average of the network's weights.
+    is the one for comparisons with the literature. Samples come from a moving average of the network's weights.
 
     Args:
         spec: Images, vectors, or zeros and ones; c is nothing, a class or a vector.
         formulation: Which.
-        solver: Of ``edm``: ``heun``, ``euler``. Of ``ddpm``: ``ddim``, ``ddpm`` (ancestral, all of its steps). ``auto`` takes
-            the first.
-        steps: Steps when sampling. The network runs once a step; with ``heun`` twice but for the last.
+        solver: Of ``edm``: ``heun`` and ``euler`` along the noise as in the paper, ``trig-heun`` and ``trig-euler``
+            along a circle (Lu & Song 2024, arXiv:2410.11081). Of ``ddpm``: ``ddim``, ``ddpm`` (ancestral, all of its
+            steps). ``auto`` takes the first.
+        steps: Steps when sampling. The network runs once a step; with Heun's method twice but for the last.
         sigma_min: Of ``edm``: smallest noise when sampling, where data have the standard deviation 0.5.
         sigma_max: Of ``edm``: greatest noise when sampling.
         log_mean: Of ``edm``: mean of the logarithm of the noise in training.
@@ -131,7 +132,9 @@ class Diffusion(Family):
                     limits=self.scaling.limits(),
                 )
             )
-        order: Literal[1, 2] = 2 if self._solver == "heun" else 1
+        order: Literal[1, 2] = 2 if self._solver.endswith("heun") else 1
+        if self._solver.startswith("trig"):
+            return self.scaling.undo(self._edm.sample_by_angle(network, noise, steps=self._steps, order=order))
         x = self._edm.sample(
             lambda noisy, sigma: self._edm.denoise(network, noisy, sigma), noise, seed, steps=self._steps, order=order
         )

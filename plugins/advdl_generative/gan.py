@@ -19,15 +19,15 @@ Share = Annotated[float, Interval(ge=0, lt=1)]
 class GAN(Family):
     """Generative adversarial networks (Goodfellow et al. 2014, arXiv:1406.2661), DCGAN's for images.
 
-    Two objectives, ``discriminator`` and then ``generator``, each with the optimizer that ``[optimizers.NAME]`` gives it;
-    betas of 0.5 and 0.9 or 0 and 0.99 suit both. Samples come from a moving average of the generator's weights.
+    Two objectives, ``discriminator`` and then ``generator``, each with the optimizer that ``[optimizers.NAME]`` gives
+    it; a ``beta_1`` of 0 to 0.5 suits both. Samples come from a moving average of the generator's weights.
 
     Args:
         spec: Images whose sides are multiples of 4, vectors, or zeros and ones; c is nothing, a class or a vector.
         loss: ``non-saturating`` (Goodfellow 2014), kept stable by R1 (Mescheder et al. 2018, arXiv:1801.04406), or
             ``wasserstein`` with a gradient penalty (WGAN-GP: Gulrajani et al. 2017, arXiv:1704.00028).
-        penalty: Weight of R1's ``|gradient|^2 / 2`` at real data, or of WGAN-GP's ``(|gradient| - 1)^2`` between real and
-            generated data; 0 for none.
+        penalty: Weight of R1's ``|gradient|^2 / 2`` at real data, or of WGAN-GP's ``(|gradient| - 1)^2`` between real
+            and generated data; 0 for none.
         noise: Size of the noise.
         network: ``convolutional`` is for images, ``dense`` for anything; ``auto`` takes the first where it can.
         filters: DCGAN's widest layer; the discriminator's first convolution has a quarter.

@@ -20,17 +20,17 @@ Count = Annotated[int, Gt(0)]
 class VAE(Family):
     """Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114), conditional where the data are (Sohn 2015).
 
-    Maximises ``E log p(x | z, c) - beta * KL(q(z | x, c) || N(0, I))``. Figures are in nats a sample, and an upper bound
-    of ``-log p(x | c)``: a density's where the likelihood is Gaussian, a probability's where it is not.
+    Maximises ``E log p(x | z, c) - beta * KL(q(z | x, c) || N(0, I))``. Figures are in nats a sample, and an upper
+    bound of ``-log p(x | c)``: a density's where the likelihood is Gaussian, a probability's where it is not.
 
     Args:
         spec: Images whose sides are multiples of 4, vectors, or zeros and ones; c is nothing, a class or a vector.
         latent: Latent dimensions.
         beta: Weight of the KL divergence (Higgins et al. 2017).
         free_bits: Nats a latent dimension that the KL divergence costs nothing for (Kingma et al. 2016).
-        likelihood: Of x given z: ``bernoulli`` (bounded data, as is usual for images), ``categorical`` (the exact one of
-            whole numbers), ``gaussian`` (a mean and a deviation a component). ``auto``: Bernoulli for images with bounds
-            and for zeros and ones, else Gaussian.
+        likelihood: Of x given z: ``bernoulli`` (bounded data, as is usual for images), ``categorical`` (the exact one
+            of whole numbers), ``gaussian`` (a mean and a deviation a component). ``auto``: Bernoulli for images with
+            bounds and for zeros and ones, else Gaussian.
         network: ``convolutional`` is for images, ``dense`` for anything; ``auto`` takes the first where it can.
         filters: Channels of the two convolutions.
         units: Widths of the fully connected layers; after convolutions, of which the first counts.

@@ -8,6 +8,7 @@ import numpy as np
 from annotated_types import Ge
 
 from advdl.errors import UsageError
+from advdl.plugin import Factory, Part
 
 
 class Conv4(keras.Model):
@@ -21,6 +22,7 @@ class Conv4(keras.Model):
         observation_space: An image.
         filters: Filters of each convolution; the papers take 64 for Omniglot and 32 for miniImageNet.
         blocks: How many blocks; pooling ends where a side would be less than one pixel.
+        layer: A layer, of a plugin say, that follows each activation.
 
     Raises:
         UsageError: The space is no image.
@@ -32,6 +34,7 @@ class Conv4(keras.Model):
         *,
         filters: Annotated[int, Ge(1)] = 64,
         blocks: Annotated[int, Ge(1)] = 4,
+        layer: Annotated[Factory, Part("layer")] | None = None,
     ) -> None:
         if not isinstance(observation_space, gymnasium.spaces.Box) or len(observation_space.shape) != 3:
             raise UsageError(
@@ -45,6 +48,7 @@ class Conv4(keras.Model):
             x = ConvolutionByMatrix(filters, name=f"conv_{index}")(x)
             x = keras.layers.BatchNormalization(name=f"norm_{index}")(x)
             x = keras.layers.Activation("relu", name=f"activation_{index}")(x)
+            x = x if layer is None else layer(name=f"layer_{index}")(x)
             if min(x.shape[1:3]) >= 2:
                 x = PoolByShape(name=f"pool_{index}")(x)
         super().__init__(inputs=inputs, outputs=keras.layers.Flatten(name="features")(x), name="conv4")

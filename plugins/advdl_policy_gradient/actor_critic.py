@@ -77,6 +77,10 @@ class ActorCritic(Agent):
         scale = {} if self.reward_scale is None else {"reward_scale": self.reward_scale}
         return {"network": self.network, **scale}
 
+    def backbones(self) -> Sequence[keras.Model]:
+        """Returns the policy's, and the value function's where it has its own."""
+        return tuple(each for each in (self.network.actor, self.network.critic) if each is not None)
+
     def act(self, observation: Any, carry: Any, seed: tf.Tensor, *, progress: Progress | None) -> Acted:
         """Draws actions from the policy while training; else takes the policy's mode."""
         parameters, value = self.network(observation)

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, 
 
 from advdl.errors import UsageError
 from advdl.rl.evaluation import make_env
-from advdl.rl.own_loop import POLICY, Assignment, OwnLoopAgent, Report
+from advdl.rl.own_loop import POLICY, Assignment, Foreign, OwnLoopAgent, Report
 from advdl.training.tensors import Array
 from advdl_sb3.generators import Generators
 from advdl_sb3.metrics import Episodes, RunLogger
@@ -139,6 +139,13 @@ class SB3Agent(OwnLoopAgent):
     def backbones(self) -> Sequence[Any]:
         """Returns the Keras models among the networks: one, or one for each network, targets included."""
         return keras_backbones(self.model)
+
+    @classmethod
+    def open_foreign(cls, path: Path) -> Foreign:
+        """Reads a zip that stable-baselines3's ``save`` wrote; its pickles are loaded."""
+        from advdl_sb3.foreign import open_zip
+
+        return open_zip(cls, path)
 
     def export(self, folder: Path) -> Sequence[Path]:
         """Writes ``policy.zip`` for ``stable_baselines3``; one with a backbone of ours needs advdl to load."""

@@ -11,7 +11,7 @@ from advdl.plugin import Factory
 
 Activation = Literal["tanh", "relu", "elu", "silu", "gelu", "leaky_relu"]
 
-_ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
+ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
     "tanh": torch.nn.Tanh,
     "relu": torch.nn.ReLU,
     "elu": torch.nn.ELU,
@@ -47,7 +47,7 @@ class Networks:
         if self.units is not None:
             arguments["net_arch"] = list(self.units)
         if self.activation is not None:
-            arguments["activation_fn"] = _ACTIVATIONS[self.activation]
+            arguments["activation_fn"] = ACTIVATIONS[self.activation]
         return arguments if self.backbone is None else arguments | _extractor(env_space, self.backbone)
 
 

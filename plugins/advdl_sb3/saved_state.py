@@ -14,7 +14,7 @@ from advdl.errors import UsageError
 from advdl.rl.own_loop import require_same
 from advdl.training.tensors import Array
 
-_COUNTERS = (
+COUNTERS = (
     "num_timesteps",
     "_episode_num",
     "_n_updates",
@@ -75,7 +75,7 @@ def training_facts(model: BaseAlgorithm) -> dict[str, Any]:
     replay = getattr(model, "replay_buffer", None)
     optimizers = _optimizers(model)
     return {
-        "counters": {name: _number(getattr(model, name)) for name in _COUNTERS if hasattr(model, name)},
+        "counters": {name: _number(getattr(model, name)) for name in COUNTERS if hasattr(model, name)},
         "rates": {name: [float(group["lr"]) for group in each.param_groups] for name, each in optimizers.items()},
         "slots": {
             name: [[i, key, value] for (i, key), value in _slots(each).items() if not isinstance(value, torch.Tensor)]

@@ -64,6 +64,10 @@ class Classifier(DataLearner):
         """The network, the backbone in it."""
         return {"network": self.network}
 
+    def backbones(self) -> Sequence[keras.Model]:
+        """Returns the backbone."""
+        return (self.backbone,)
+
     def objectives(self) -> Sequence[Objective]:
         """One: the cross-entropy."""
         return [Objective("classify", self._cross_entropy, self.network.trainable_variables)]

@@ -14,23 +14,27 @@ Pooling = Literal["average", "max", "flatten"]
 LayerPart = Annotated[Factory, Part("layer")] | None
 
 
-def image_input(space: gymnasium.Space[Any], backbone: str, *, smallest: int) -> tuple[Any, Any]:
+def image_input(
+    space: gymnasium.Space[Any], backbone: str, *, smallest: int, channels_first: bool = False
+) -> tuple[Any, Any]:
     """Starts a functional model on images ``[batch, height, width, channels]``.
 
     Args:
         space: What is observed.
         backbone: The backbone's name, for errors.
         smallest: The least height and width that it takes.
+        channels_first: Whether images come as ``[batch, channels, height, width]``; they are turned.
 
     Returns:
-        The model's input, and the image in the compute dtype, with uint8 divided by 255.
+        The model's input, and the image in the compute dtype, channels last, with uint8 divided by 255.
 
     Raises:
         UsageError: The space is no image, has its channels first, or is too small.
     """
-    _check(space, backbone, smallest)
+    _check(_turned(space) if channels_first else space, backbone, smallest)
     inputs = keras.Input(space.shape, dtype=str(np.dtype(space.dtype)), name="observation")
-    return inputs, Pixels(scale=1 / 255 if space.dtype == np.uint8 else 1.0, name="pixels")(inputs)
+    pixels = Pixels(scale=1 / 255 if space.dtype == np.uint8 else 1.0, name="pixels")(inputs)
+    return inputs, keras.layers.Permute((2, 3, 1), name="channels_last")(pixels) if channels_first else pixels
 
 
 def pool(x: Any, pooling: Pooling, layer: Any = None) -> Any:
@@ -87,6 +91,13 @@ class Pixels(keras.layers.Layer):
         return {**super().get_config(), "scale": self._scale}
 
 
+def _turned(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+    """Returns the space with its first axis last; one that is no image stays as it is, to be refused."""
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        return space
+    return spaces.Box(np.moveaxis(space.low, 0, -1), np.moveaxis(space.high, 0, -1), dtype=space.dtype.type)
+
+
 def _check(space: gymnasium.Space[Any], backbone: str, smallest: int) -> None:
     needs = f"it needs an image [height, width, channels] of {smallest} x {smallest} pixels or more"
     if not isinstance(space, spaces.Box):
@@ -102,8 +113,8 @@ def _check(space: gymnasium.Space[Any], backbone: str, smallest: int) -> None:
         moved = [*shape[1:], shape[0]]
         raise UsageError(
             f"{refusal}its channels seem to come first, and {needs}, here {moved}",
-            hint="move them last with gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1); "
-            "the backbone 'mlp' takes it as it is",
+            hint="move them last with gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1), or take "
+            "the backbone 'nature_cnn' with channels_first=true; 'mlp' takes it as it is",
         )
     if min(shape[:2]) < smallest:
         raise UsageError(refusal + needs, hint=f"the backbone {_that_fits(min(shape[:2]))!r} takes it")

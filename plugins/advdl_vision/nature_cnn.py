@@ -24,6 +24,8 @@ class NatureCNN(keras.Model):
         pooling: How the last map becomes features.
         layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer; 0 for none.
+        channels_first: Whether images come as ``[channels, height, width]``, such as the frames that
+            ``gymnasium.wrappers.FrameStackObservation`` stacks.
 
     Raises:
         UsageError: The space is no image of 36 x 36 or more.
@@ -38,8 +40,9 @@ class NatureCNN(keras.Model):
         pooling: Pooling = "flatten",
         layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 512,
+        channels_first: bool = False,
     ) -> None:
-        inputs, x = image_input(observation_space, "nature_cnn", smallest=36)
+        inputs, x = image_input(observation_space, "nature_cnn", smallest=36, channels_first=channels_first)
         for index, (filters, kernel, strides) in enumerate(((32, 8, 4), (64, 4, 2), (64, 3, 1)), start=1):
             unit = Unit(
                 filters,

@@ -15,7 +15,7 @@ def test_list_shows_the_built_in_plugins(capsys: pytest.CaptureFixture[str]) -> 
     data = json.loads(ask(capsys, "plugins", "list", "--json"))
     dqn = next(plugin for plugin in data["plugins"] if plugin["name"] == "dqn")
     assert (dqn["status"], dqn["distribution"], dqn["entry_point"]) == ("ok", "advdl", "advdl_dqn.plugin")
-    assert [(found["kind"], found["name"]) for found in dqn["components"]] == [("agent", "dqn")]
+    assert [(found["kind"], found["name"]) for found in dqn["components"]] == [("agent", "dqn"), ("agent", "rainbow")]
     text = ask(capsys, "plugins", "list")
     assert "deep Q-learning" in text
     assert max(map(len, text.splitlines())) <= 80

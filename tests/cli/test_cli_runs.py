@@ -57,7 +57,7 @@ class TestList:
         assert "run.json cannot be read" in captured.err
         text = captured.out
         lines = text.splitlines()
-        assert lines[0].split() == ["run", "env", "agent", "status", "step", "return"]
+        assert lines[0].split() == ["run", "on", "trained", "status", "step", "score"]
         assert max(map(len, lines)) <= 80
         assert any(line.startswith(first.id) and line.endswith("475.5") for line in lines)
         assert text.index(second.id[:17]) < text.index(first.id)
@@ -105,7 +105,7 @@ class TestShow:
         for part in (
             run.id,
             "mean return 475.5",
-            "dqn in CartPole-v1, seed 0",
+            "dqn on CartPole-v1, seed 0",
             "advdl runs resume",
             "0 of 50000",
         ):

@@ -43,15 +43,17 @@ class Pair:
             cannot die, and one is disturbed, where the game has that.
         seed: Seeds everything.
         ramping: Whether the games become harder.
+        mixed: Whether there are others than those that see random actions only.
     """
 
-    def __init__(self, rules: Rules, copies: int, seed: int, *, ramping: bool = True) -> None:
+    def __init__(self, rules: Rules, copies: int, seed: int, *, ramping: bool = True, mixed: bool = True) -> None:
         from minatar import Environment
 
         self.rules, self.copies = rules, copies
         self.env = rules.game(sticky_action_prob=_STICKY, difficulty_ramping=ramping)
         self.theirs = [Environment(rules.package, _STICKY, ramping) for _ in range(copies)]
         self.rng, self.seed = np.random.default_rng(seed), seed
+        self._kind = np.arange(copies) % 4 if mixed else np.zeros(copies, int)
         self.seen = {"steps": 0, "rewards": 0.0, "ends": 0}
         self._first = tf.function(self._initial, jit_compile=True, autograph=False)
         self._step = tf.function(self._transition, jit_compile=True, autograph=False)
@@ -101,7 +103,7 @@ class Pair:
                 raise DifferenceError(f"step {index}, copy {copy}: {name} is {one}, the package's is {other}")
 
     def _go_on(self, state: Any, ended: np.ndarray, fresh: Any) -> None:
-        immortal = (np.arange(self.copies) % 4 >= 2) & self.rules.immortal
+        immortal = (self._kind >= 2) & self.rules.immortal
         again = ended & ~immortal
 
         def choose(new: np.ndarray, old: np.ndarray) -> np.ndarray:
@@ -114,7 +116,7 @@ class Pair:
             if again[copy]:
                 self._begin(copy)
         if self.rules.disturb is not None:
-            for copy in range(3, self.copies, 4):
+            for copy in np.flatnonzero(self._kind == 3):
                 if self.rng.random() < 0.02:
                     self._disturb(copy)
 
@@ -132,7 +134,7 @@ class Pair:
             getattr(self._state, ours)[copy] = value
 
     def _action(self, copy: int) -> int:
-        if copy % 4 == 1 and self.rules.skill is not None and self.rng.random() < 0.9:
+        if self._kind[copy] == 1 and self.rules.skill is not None and self.rng.random() < 0.9:
             return self.rules.skill(self.theirs[copy].env, self.rng)
         return int(self.rng.integers(6))
 

@@ -58,6 +58,7 @@ def test_a_difference_is_found(undisturbed: Path, tmp_path: Path) -> None:
     assert differences(undisturbed, other) == []
     store = CheckpointStore(other / "checkpoints")
     tensors, meta = store.read(STEPS), store.meta(STEPS)
+    tensors["source/reward"] = tensors["source/reward"].copy()
     tensors["source/reward"][7] += 1e-6
     shutil.rmtree(store.path(STEPS))
     store.save(STEPS, tensors, {**meta, "next_log": 1})

@@ -202,7 +202,6 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("setting", "message"),
         [
-            ("engine=host", "engine 'host' is asked for, and this version trains in compiled envs only"),
             ("optimizers.r.learning_rate=0.1", "[optimizers.r] fits no objective of 'dqn'"),
         ],
     )

@@ -8,6 +8,8 @@ import pytest
 from plugin_packages import Packages, advdl
 
 from advdl.errors import RunError, UsageError
+from advdl.plugin.component import KINDS
+from advdl.plugin.contract import CONTRACT
 from advdl.plugin.scaffold import kinds, scaffold
 
 
@@ -61,12 +63,41 @@ def test_the_package_is_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_what_is_written_is_formatted_and_linted(kind: str, tmp_path: Path) -> None:
-    made = scaffold(f"toy-{kind}", kind, tmp_path)
-    ruff = Path(sys.executable).with_name("ruff")
-    for check in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
-        done = subprocess.run([ruff, *check, "."], cwd=made.folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout
+def test_what_is_written_is_formatted_and_linted_as_it_says_itself(kind: str, tmp_path: Path) -> None:
+    for index, name in enumerate((f"toy-{kind}", f"q{kind[0]}", f"a-plugin-with-a-longer-name-{kind}")):
+        made = scaffold(name, kind, tmp_path / str(index))
+        for check in (["check"], ["format", "--check"]):
+            words = [sys.executable, "-m", "ruff", *check, "--no-cache"]
+            done = subprocess.run(words, cwd=made.folder, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout
+
+
+def test_what_is_written_is_typed_as_it_says_itself(tmp_path: Path) -> None:
+    """One run of mypy for all, with the settings that each has."""
+    folders = [scaffold(f"toy-{kind}", kind, tmp_path).folder for kind in kinds()]
+    settings = {str(tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["mypy"]) for folder in folders}
+    assert len(settings) == 1
+    files = [str(path) for folder in folders for path in folder.rglob("*.py")]
+    search = os.pathsep.join(str(folder / "src") for folder in folders)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", folders[0] / "pyproject.toml", *files],
+        env=os.environ | {"MYPYPATH": search},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_kind_of_component_can_be_written() -> None:
+    assert set(kinds()) == {*KINDS, "command"}
+
+
+def test_it_declares_the_contract_of_this_advdl(tmp_path: Path) -> None:
+    project = tomllib.loads((scaffold("toy-loss", "loss", tmp_path).folder / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["advdl.contract"] == {"toy-loss": str(CONTRACT)}
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -112,6 +143,11 @@ def test_the_command_says_what_it_wrote_and_what_to_do_next(tmp_path: Path) -> N
     done = advdl("plugins", "new", "toy-tracker", "--kind", "tracker", "--path", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert str(tmp_path / "toy-tracker/src/toy_tracker/tracker.py") in done.stdout
-    assert f"pip install -e {tmp_path / 'toy-tracker'}" in done.stdout
+    assert done.stdout.splitlines()[-4:] == [
+        f"  pip install -e {tmp_path / 'toy-tracker'}",
+        "  advdl plugins check toy-tracker",
+        f"  pytest {tmp_path / 'toy-tracker'}",
+        "  advdl agent train --env CartPole --set trackers.toy-tracker.evaluations=true",
+    ]
     again = advdl("plugins", "new", "toy-tracker", "--kind", "tracker", "--path", str(tmp_path))
     assert (again.returncode, again.stdout) == (2, "")

@@ -8,13 +8,14 @@ from advdl.plugin.host import PluginHost
 
 HEAVY = ("tensorflow", "keras", "torch", "numpy", "gymnasium", "pydantic")
 REQUIRED = {
+    "metric": {"share_above": {"threshold": 1.0}},
     "schedule": {
         "linear": {"start": 1.0},
         "cosine": {"start": 1.0},
         "constant": {"value": 1.0},
         "exponential": {"start": 1.0, "rate": 0.5},
         "piecewise": {"values": [1.0]},
-    }
+    },
 }
 
 

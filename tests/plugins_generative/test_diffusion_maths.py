@@ -90,20 +90,41 @@ def test_a_perfect_network_has_the_least_error() -> None:
         assert float(tf.reduce_mean(worse)) > best
 
 
-def test_heun_follows_the_exact_path_and_euler_less_so() -> None:
+def test_twice_the_steps_halve_eulers_error_and_quarter_heuns() -> None:
     edm, noise = Edm(), tf.constant(normal(500, 2))
     start = edm.sigma_max
     exact = MEAN + (noise * start - MEAN) * DEVIATION / np.sqrt(DEVIATION**2 + start**2)
-    off = []
-    for order in (1, 2):
-        x = traced(lambda order=order: edm.sample(gaussian_denoise, noise, seed(), steps=18, order=order))()
-        off.append(float(tf.reduce_max(tf.abs(x - exact))))
-    assert off[1] < 0.02 < off[0]
+
+    def off(order: Any, steps: int) -> float:
+        x = traced(lambda: edm.sample(gaussian_denoise, noise, seed(), steps=steps, order=order))()
+        return float(tf.reduce_max(tf.abs(x - exact)))
+
+    assert off(1, 72) / off(1, 36) == pytest.approx(0.5, abs=0.08)
+    assert off(2, 72) / off(2, 36) == pytest.approx(0.25, abs=0.08)
+    assert off(2, 72) < 0.02
+
+
+@pytest.mark.parametrize(("steps", "order"), [(1, 1), (3, 1), (5, 2)])
+def test_along_the_circle_gaussian_data_are_exact_in_any_number_of_steps(steps: int, order: Any) -> None:
+    """Of data with the deviation that x is scaled to; with another, few steps are still near."""
+    noise = tf.constant(normal(4000, 1))
+
+    def network(seen: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+        """A perfect one, of data of deviation s: what ``denoise`` must turn into the expected x."""
+        sigma = tf.exp(4.0 * level)[:, None]
+        total = tf.sqrt(sigma**2 + DATA_DEVIATION**2)
+        noisy = seen * total
+        expected = noisy * s**2 / (s**2 + sigma**2)
+        return (expected - noisy * DATA_DEVIATION**2 / total**2) * total / (sigma * DATA_DEVIATION)
+
+    for s, tolerance in ((DATA_DEVIATION, 1e-3), (0.45, 0.12)):
+        x = traced(lambda: Edm().sample_by_angle(network, noise, steps=steps, order=order))().numpy()
+        assert np.std(x) == pytest.approx(s * np.std(noise), rel=tolerance)
 
 
 def test_churn_keeps_the_distribution() -> None:
     edm, noise = Edm(churn=20.0), tf.constant(normal(8000, 1))
-    x = traced(lambda: edm.sample(gaussian_denoise, noise, seed(), steps=40, order=2))().numpy()
+    x = traced(lambda: edm.sample(gaussian_denoise, noise, seed(), steps=80, order=2))().numpy()
     assert (x.mean(), x.std()) == (pytest.approx(MEAN, abs=0.03), pytest.approx(DEVIATION, rel=0.03))
 
 
@@ -127,7 +148,7 @@ def test_the_optimal_denoiser_of_gaussian_data_is_found() -> None:
     mean = np.array([3.0, -1.0])
     x = (normal(8000, 2) @ mixing + mean).astype(np.float32)
     model = Diffusion(DataSpec(PLANE), width=48, depth=1, average=0.99)
-    train(model, {"x": x}, 2500, batch_size=512, jit=True, rate=2e-3)
+    train(model, {"x": x}, 3000, batch_size=512, jit=True, rate=3e-3, decay=True)
     stretch = model.scaling.stretch.numpy()
     covariance = np.cov(x.T) / np.outer(stretch, stretch)
     clean = normal(2000, 2, seed=5) @ np.linalg.cholesky(covariance).T
@@ -142,7 +163,7 @@ def test_the_optimal_denoiser_of_gaussian_data_is_found() -> None:
         assert off < 0.02, f"at noise {sigma} it is off by {off:.1%}"
     drawn = traced(lambda: model.sample(None, 4000, seed()))().numpy()
     np.testing.assert_allclose(drawn.mean(0), mean, atol=0.06)
-    np.testing.assert_allclose(np.cov(drawn.T), np.cov(x.T), atol=0.08)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(x.T), rtol=0.12)  # 18 steps of Heun's are 9 % off by themselves
 
 
 def test_guidance_goes_beyond_the_condition() -> None:

@@ -83,8 +83,8 @@ def test_dcgan_is_the_documented_one() -> None:
     assert generator.output.shape == (None, 28, 28, 1)
     discriminator = dcgan_discriminator((28, 28, 1), 64, 0.3, 0, "discriminator")
     assert [layer.filters for layer in discriminator.layers if hasattr(layer, "filters")] == [64, 128]
-    slopes = {layer.negative_slope for layer in discriminator.layers if hasattr(layer, "negative_slope")}
-    assert slopes == {pytest.approx(0.2)}
+    slopes = [layer.negative_slope for layer in discriminator.layers if hasattr(layer, "negative_slope")]
+    assert slopes == pytest.approx([0.2, 0.2])
     dropouts = [layer for layer in discriminator.layers if isinstance(layer, SeededDropout)]
     assert [layer._rate for layer in dropouts] == [0.3, 0.3]
 

@@ -7,15 +7,18 @@ import numpy as np
 import tensorflow as tf
 
 from advdl.training import FusedLoop, Sampler, Stream, Trainer, Tuning
-from advdl.training.schedules import as_schedule
+from advdl.training.schedules import Linear, as_schedule
 
 
-def trainer_of(sampler: Sampler, *, rate: float = 1e-3, updates: int = 1000, beta_1: float = 0.9) -> Trainer:
+def trainer_of(
+    sampler: Sampler, *, rate: float = 1e-3, updates: int = 1000, beta_1: float = 0.9, decay: bool = False
+) -> Trainer:
     tunings = {}
+    schedule = Linear(start=rate, end=0.0) if decay else as_schedule(rate)
     for objective in sampler.objectives():
         optimizer = keras.optimizers.Adam(rate, beta_1=beta_1)
         optimizer.build(list(objective.variables))
-        tunings[objective.name] = Tuning(optimizer, as_schedule(rate))
+        tunings[objective.name] = Tuning(optimizer, schedule)
     return Trainer(sampler, tunings, total_updates=updates)
 
 

@@ -33,3 +33,17 @@ class Combination(Probe):
     def reward(self, state: Any, action: Any, next_state: Any, rng: Any, params: Any = None) -> tf.Tensor:
         wanted = tf.where(state > 0.0, tf.constant([[2, 0, 1]], tf.int64), tf.constant([[0, 1, 0]], tf.int64))
         return tf.reduce_sum(tf.cast(tf.equal(action, wanted), tf.float32), axis=-1)
+
+
+class Bits(Probe):
+    """Three bits: 1, 0, 1 for the observation 1, the opposite for -1; each right one brings 1."""
+
+    first: ClassVar[tuple[float, ...]] = (-1.0, 1.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = spaces.MultiBinary(3)
+
+    def reward(self, state: Any, action: Any, next_state: Any, rng: Any, params: Any = None) -> tf.Tensor:
+        wanted = tf.where(state > 0.0, tf.constant([[1, 0, 1]], tf.int8), tf.constant([[0, 1, 0]], tf.int8))
+        return tf.reduce_sum(tf.cast(tf.equal(action, wanted), tf.float32), axis=-1)

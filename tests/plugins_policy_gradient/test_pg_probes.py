@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from joint_probe import Joint
-from target_envs import Combination, Target
+from target_envs import Bits, Combination, Target
 from training import AGENTS, Mutate, actions_of, errors, learn
 
 from advdl_policy_gradient import actor_critic
@@ -36,9 +36,10 @@ def test_a_gaussian_hits_its_target(name: str, bounds: str) -> None:
     np.testing.assert_allclose(actions_of(agent, [[-1.0], [1.0]]), [[-1.0], [2.0]], atol=0.25)
 
 
-def test_several_choices_at_once() -> None:
-    agent = learn("ppo", Combination(), steps=6_000)
-    assert actions_of(agent, [[-1.0], [1.0]]).tolist() == [[0, 1, 0], [2, 0, 1]]
+@pytest.mark.parametrize(("env", "wanted"), [(Combination, [[0, 1, 0], [2, 0, 1]]), (Bits, [[0, 1, 0], [1, 0, 1]])])
+def test_several_choices_at_once(env: Any, wanted: Any) -> None:
+    agent = learn("ppo", env(), steps=6_000)
+    assert actions_of(agent, [[-1.0], [1.0]]).tolist() == wanted
 
 
 def ignores_the_end(transition: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -14,13 +14,15 @@ FIRST = tf.constant(0, tf.int64)
 class Stream:
     """Episodes of random lengths in several env copies, all that was ever seen kept beside them.
 
-    An observation stacks ``stack`` frames in its last axis, padded by the first one; a frame's number is its content.
+    An observation stacks ``stack`` frames in its last axis, or as its ``first``, padded by the first frame. A frame's
+    content is its number.
     """
 
     copies: int
     stack: int = 1
     length: float = 4.0
     shape: tuple[int, ...] = ()
+    first: bool = False
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(0)
@@ -52,16 +54,17 @@ class Stream:
         return {**before, **after, "reward": total, "discount": factor}
 
     def _begin(self) -> Any:
-        return np.concatenate([self._frame()] * self.stack, axis=-1)
+        return np.concatenate([self._frame()] * self.stack, axis=0 if self.first else -1)
 
     def _frame(self) -> Any:
         self.number += 1
-        return np.full((*self.shape, 1), self.number % 250, np.uint8)
+        return np.full((1, *self.shape) if self.first else (*self.shape, 1), self.number % 250, np.uint8)
 
     def _step(self, copy: int) -> dict[str, Any]:
         draw = self.random.random()
         observation = self.now[copy]
-        following = np.concatenate([observation[..., 1:], self._frame()], axis=-1)
+        rest = observation[1:] if self.first else observation[..., 1:]
+        following = np.concatenate([rest, self._frame()], axis=0 if self.first else -1)
         terminated, truncated = draw < 0.5 / self.length, 0.5 / self.length < draw < 1 / self.length
         step = {
             "observation": observation,

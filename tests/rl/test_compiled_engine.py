@@ -11,6 +11,7 @@ from gymnasium import spaces
 from advdl.errors import DivergedError
 from advdl.rl import Acted, Agent, CompiledEngine, CompiledEnv, Spaces, UniformReplay
 from advdl.training import Objective, Trainer, Tuning
+from advdl.training.compilation import Compilation
 
 LIMIT = 6
 
@@ -54,12 +55,19 @@ class Recorder(UniformReplay):
 
     def __init__(self, where, **sizes):
         super().__init__(where, **sizes)
-        self._fields["truncated"] = tf.Variable(tf.zeros([self.capacity], tf.bool), trainable=False)
+        self._copies = sizes["num_envs"]
+        self._truncated = tf.Variable(tf.zeros([self.capacity], tf.bool), trainable=False)
+
+    def add(self, transition):
+        rows = tf.range(self._copies, dtype=tf.int64) + self.state()["added"] % self.capacity
+        self._truncated.scatter_update(tf.IndexedSlices(transition["truncated"], rows))
+        super().add(transition)
 
     def record(self):
-        added = int(self._added)
-        rows = {name: field.numpy()[:added] for name, field in self._fields.items()}
-        return Record(**{name: row.reshape(-1, self._num_envs, *row.shape[1:]) for name, row in rows.items()})
+        stored = self.state() | {"truncated": self._truncated}
+        added = int(stored.pop("added"))
+        rows = {name: field.numpy()[:added] for name, field in stored.items()}
+        return Record(**{name: row.reshape(-1, self._copies, *row.shape[1:]) for name, row in rows.items()})
 
 
 class Toss(Agent):
@@ -266,3 +274,14 @@ def test_it_stops_at_the_first_value_that_is_not_finite():
     assert state["trainer/updates"] == 6
     assert engine.env_steps < 800
     assert all(np.isfinite(value).all() for name, value in state.items() if "trainer" in name)
+
+
+def test_where_xla_is_left_steps_and_updates_go_on_as_before():
+    compilation = Compilation(False)
+    compilation.assumed = True  # as if it had been measured
+    left = run(build(jit=compilation), 800)
+    record, plain = left.source.record(), build()
+    assert (left.state()["trainer/updates"], left.env_steps) == (run(plain, 800).state()["trainer/updates"], 800)
+    expected = record.observation + 1 + record.action[..., None]
+    np.testing.assert_array_equal(record.next_observation, expected)
+    assert len(np.unique(record.action)) == 2

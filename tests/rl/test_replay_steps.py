@@ -16,7 +16,8 @@ GAMMA = 0.9
 
 
 def where(stream: Stream, dtype: Any = np.uint8) -> Spaces:
-    box = spaces.Box(0, 255, (*stream.shape, stream.stack), dtype)
+    shape = (stream.stack, *stream.shape) if stream.first else (*stream.shape, stream.stack)
+    box = spaces.Box(0, 255, shape, dtype)
     return Spaces(box, spaces.Discrete(3))
 
 
@@ -56,9 +57,9 @@ def test_every_row_is_right_at_every_step(copies: int, n_step: int, frame_stack:
     assert {(bool(step["terminated"]), bool(step["truncated"])) for step in steps} >= {(True, False), (False, True)}
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_stacks_are_rebuilt_bit_for_bit(jit: bool) -> None:
-    stream = Stream(2, stack=4, length=30.0, shape=(3, 2))
+@pytest.mark.parametrize(("jit", "first"), [(False, True), (True, False)])
+def test_stacks_are_rebuilt_bit_for_bit(jit: bool, first: bool) -> None:
+    stream = Stream(2, stack=4, length=30.0, shape=(3, 2), first=first)
     memory = ring(stream, 80, n_step=2, frame_stack=4)
     add = tf.function(memory.add, jit_compile=jit, autograph=False)
     for number in range(150):

@@ -74,6 +74,18 @@ def counting(self: Good, *, num_envs: int) -> Any:
     return Counting(self.spaces, num_envs=num_envs, **sizes)
 
 
+class Forgetful(UniformReplay):
+    """Its checkpoint lacks the transitions."""
+
+    def state(self) -> Any:
+        return {"added": super().state()["added"]}
+
+
+def forgetful(self: Good, *, num_envs: int) -> Any:
+    sizes = {"capacity": 64, "batch_size": 8, "learning_starts": 8, "train_every": 8, "updates": 1}
+    return Forgetful(self.spaces, num_envs=num_envs, **sizes)
+
+
 def never(self: Good, *, num_envs: int) -> Any:
     source = Good.source(self, num_envs=num_envs)
     source.updates_in = lambda env_steps: 0
@@ -156,6 +168,11 @@ NAMES = map(str, range(100))
         (
             {"loss": lambda self, batch, seed: (Good.loss(self, batch, seed)[0] * 0.0, {})},
             "an update changes something",
+        ),
+        (
+            {"source": forgetful},
+            "its source keeps its contract: its variables are its whole state: "
+            "restored, it goes on as if it had never stopped",
         ),
     ],
 )

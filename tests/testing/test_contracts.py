@@ -76,6 +76,47 @@ class Infinite(keras.layers.Layer):
         return x / 0.0
 
 
+class Twice(keras.layers.Layer):
+    """Has two variables of one name."""
+
+    def build(self, shape: Any) -> None:
+        self.weights_ = [self.add_weight(shape=(shape[-1],), name="twice", initializer="ones") for _ in range(2)]
+
+    def call(self, x: Any) -> Any:
+        return x * self.weights_[0] * self.weights_[1]
+
+
+class Unsaved(keras.layers.Layer):
+    """Leaves its variable out of the file."""
+
+    def build(self, shape: Any) -> None:
+        self.shift = self.add_weight(shape=(shape[-1],), name="shift", initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return x + self.shift
+
+    def save_own_variables(self, store: Any) -> None:
+        pass
+
+    def load_own_variables(self, store: Any) -> None:
+        pass
+
+
+class Fixed(keras.Model):
+    def set_weights(self, weights: Any) -> None:
+        raise TypeError("its weights are its own")
+
+
+def ending(model: type[keras.Model] = keras.Model, dtype: str = "float32") -> Callable[[Any], Any]:
+    """A backbone of another class, or whose features are of another dtype."""
+
+    def build(space: Any) -> keras.Model:
+        plain = backbone()(space)
+        return model(inputs=plain.inputs, outputs=keras.ops.cast(plain.output, dtype))
+
+    return build
+
+
 def growing() -> Callable[[Any], Any]:
     """A backbone that is another one every time."""
     widths = iter(range(3, 100))
@@ -111,6 +152,10 @@ def test_a_good_backbone_passes() -> None:
         (backbone(lambda: HostOnly(name="a")), "outputs under XLA are those of eager execution"),
         (backbone(lambda: Unused(name="a")), "every trainable variable gets a gradient"),
         (backbone(lambda: Counting(name="a")), "trainable = False freezes it"),
+        (ending(dtype="int32"), "features are floats"),
+        (backbone(lambda: Twice(name="a")), "every variable's path is unique"),
+        (ending(Fixed), "weights can be copied with set_weights"),
+        (backbone(lambda: Unsaved(name="a")), "weights that are saved and loaded give the same outputs"),
     ],
 )
 def test_a_backbone_that_breaks_a_clause(factory: Callable[..., Any], clause: str) -> None:
@@ -168,6 +213,31 @@ class Unnamed(Scale):
         return self.inner(x)
 
 
+class Halved(Scale):
+    """Its configuration leaves out that it has two variables."""
+
+    def __init__(self, *, more: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.more = more
+
+    def build(self, shape: Any) -> None:
+        super().build(shape)
+        if self.more:
+            self.other = self.add_weight(shape=(shape[-1],), name="other", initializer="zeros")
+
+    def call(self, x: Any) -> Any:
+        return super().call(x) + (self.other if self.more else 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "more": False}
+
+
+def test_shapes_that_a_layer_must_take() -> None:
+    with pytest.raises(ContractError) as caught:
+        check_layer(partial(keras.layers.Conv2D, 3, 3), shapes=[(8,)])
+    assert caught.value.clause == "it takes inputs of shape [batch, 8]"
+
+
 def test_a_good_layer_passes() -> None:
     check_layer(Scale)
 
@@ -184,6 +254,7 @@ def test_a_good_layer_passes() -> None:
         (NoConfig, "get_config and from_config rebuild it"),
         (Forgetful, "the same weights give the same outputs"),
         (Noisy, "inference is deterministic"),
+        (Halved, "the configuration gives the same variables again"),
         (Unnamed, "every layer has an explicit name, so that weights are found again by their paths"),
     ],
 )
@@ -203,6 +274,11 @@ def squared(target: Any, prediction: Any) -> Any:
     return keras.ops.mean(keras.ops.square(prediction - target), axis=-1)
 
 
+class Unweighted(keras.losses.MeanSquaredError):
+    def __call__(self, target: Any, prediction: Any, sample_weight: Any = None) -> Any:
+        return super().__call__(target, prediction)
+
+
 def test_good_losses_pass() -> None:
     check_loss(loss(squared))
     check_loss(keras.losses.SparseCategoricalCrossentropy)
@@ -219,6 +295,7 @@ def test_good_losses_pass() -> None:
             loss(lambda t, p: -tf.stop_gradient(squared(t, p))),
             "it has a finite gradient in the prediction, and following it makes the loss smaller",
         ),
+        (Unweighted, "samples of weight 0 do not count"),
         (loss(lambda t, p: tf.py_function(squared, [t, p], tf.float32)), "it can be compiled by XLA"),
     ],
 )
@@ -266,6 +343,28 @@ class NoGraph(Descent):
         variable.assign_add(-gradient.numpy() * 0.1)
 
 
+class Stuck(Descent):
+    @property
+    def learning_rate(self) -> Any:
+        return 0.1
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        pass
+
+
+class Idle(Descent):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        raise NotImplementedError("not today")
+
+
+class Namesakes(Descent):
+    def build(self, variables: Any) -> None:
+        if not self.built:
+            super().build(variables)
+            self.pair = [self.add_variable((), name="same") for _ in range(2)]
+
+
 def test_a_good_optimizer_passes() -> None:
     check_optimizer(Descent)
     check_optimizer(component("optimizer", "adam"))
@@ -276,6 +375,9 @@ def test_a_good_optimizer_passes() -> None:
     [
         (lambda: "no optimizer", "it is a keras.optimizers.Optimizer"),
         (Ascent, "a few steps make a square smaller"),
+        (Stuck, "its learning rate can be assigned"),
+        (Idle, "apply(gradients, variables) updates the variables"),
+        (Namesakes, "every variable's path is unique"),
         (NoGraph, "apply can be compiled by XLA"),
         (Tiring, "its variables are its whole state: restored, it goes on as if it had never stopped"),
         (Hidden, "XLA does not change what is computed"),

@@ -1,6 +1,7 @@
 """``advdl agent``: train, evaluate and watch agents."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from advdl.cli.train import (
 from advdl.cli.train import train as train_run
 
 if TYPE_CHECKING:
+    from advdl.experiment.config import Experiment
     from advdl.experiment.run_folder import RunFolder
 
 app = typer.Typer(help="Train, evaluate and watch agents.", rich_markup_mode=None)
@@ -52,6 +54,9 @@ def train(
     backbone_from: Annotated[
         str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
     ] = None,
+    freeze_backbone: Annotated[
+        bool, typer.Option("--freeze-backbone", help="Keep the backbone as it is; train the rest.")
+    ] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
     precision: Precision = None,
@@ -75,8 +80,8 @@ def train(
     given = {"env": env, "agent": agent, "agent.backbone": backbone, "steps": steps, "seed": seed}
     given |= {"precision": precision, "devices": devices, "log.profile": profile}
     if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
-        given["backbone_from"] = str(_open(backbone_from, runs_dir).path.resolve())
-    given |= {"env.num": envs, "env.workers": workers}
+        given |= _taken(_open(backbone_from, runs_dir), backbone)
+    given |= {"env.num": envs, "env.workers": workers, "backbone_freeze": freeze_backbone or None}
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
         show_settings(experiment, as_json=as_json)
@@ -126,6 +131,44 @@ def evaluate(
     emit(data, json=as_json, table=lambda: f"{facts.host_id}, step {step:,}: {found.text}")
 
 
+@app.command("import")
+def import_agent(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A file that another library saved, such as a stable-baselines3 zip.")],
+    agent: Annotated[str, typer.Option(help="The agent that it is, such as sb3-ppo.")],
+    env: Annotated[str, typer.Option(help="The env that it learnt in.")],
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Load its pickles, which run whatever code their maker put in.")
+    ] = False,
+    sets: Sets = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make a run of an agent that another library saved; then evaluate, watch or resume it.
+
+    Example: advdl agent import ppo.zip --agent sb3-ppo --env CartPole --trust-pickle
+    """
+    from advdl.cli.progress import Progress
+    from advdl.cli.train import create_folder, show_outcome
+    from advdl.experiment.foreign import import_foreign
+    from advdl.rl.env_names import resolve_env_id
+
+    host = plugin_host(context)
+
+    def settings(found: Mapping[str, Any]) -> "Experiment":
+        given = {**found, "agent": agent, "env": env}
+        return resolve(host, given, sets, None, canonical_env=lambda name: resolve_env_id(name, host))
+
+    def folder(experiment: "Experiment") -> "RunFolder":
+        return create_folder(experiment, host, experiment.get("env.id"), agent, runs_dir)
+
+    with Progress(1, watched="return", quiet=False) as console:
+        outcome = import_foreign(
+            file, agent, trusted=trust_pickle, resolve=settings, new_folder=folder, host=host, console=console
+        )
+    show_outcome(outcome, as_json=as_json)
+
+
 @app.command()
 def watch(
     context: typer.Context,
@@ -158,6 +201,14 @@ def watch(
 def _env_of(folder: "RunFolder") -> dict[str, Any]:
     env = folder.config()["env"]
     return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
+
+
+def _taken(folder: "RunFolder", backbone: str | None) -> dict[str, Any]:
+    """Says in settings whose backbone it starts from: with that one's options, unless a backbone is named."""
+    from advdl.experiment.backbones import backbone_settings
+
+    settings = {} if backbone else {"agent.backbone": backbone_settings(folder)}
+    return {"backbone_from": str(folder.path.resolve()), **settings}
 
 
 def _open(run: str, runs_dir: Path | None) -> "RunFolder":

@@ -31,8 +31,8 @@ class Noun:
 
 NOUNS = (
     Noun("agent", "Train, evaluate and watch agents.", "advdl.cli.agent:app"),
-    Noun("meta", "Train what adapts to a new task in a few steps, and evaluate it.", "advdl.cli.meta:app"),
-    Noun("model", "Train and evaluate models of data: classifiers, generative models.", "advdl.cli.model:app"),
+    Noun("meta", "Train what adapts to new tasks, and evaluate it.", "advdl.cli.meta:app"),
+    Noun("model", "Train and evaluate classifiers and generative models.", "advdl.cli.model:app"),
     Noun("env", "List, describe and check envs.", "advdl.cli.env:app"),
     Noun("launch", "Train in several processes of this machine.", "advdl.cli.launch:app"),
     Noun("runs", "List, show, resume and compare runs.", "advdl.cli.runs:app"),

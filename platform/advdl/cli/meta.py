@@ -12,7 +12,7 @@ from advdl.cli.state import plugin_host
 from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
 
-app = typer.Typer(help="Train what adapts to a new task in a few steps, and evaluate it.", rich_markup_mode=None)
+app = typer.Typer(help="Train what adapts to new tasks, and evaluate it.", rich_markup_mode=None)
 
 
 @app.command()

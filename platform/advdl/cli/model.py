@@ -11,9 +11,22 @@ from advdl.cli.state import plugin_host
 from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
 
-app = typer.Typer(help="Train and evaluate models of data: classifiers, generative models.", rich_markup_mode=None)
+app = typer.Typer(help="Train and evaluate classifiers and generative models.", rich_markup_mode=None)
 
 _KINDS = ("learner", "sampler")
+
+Given = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        help="What the samples are given: a class by name or number, or a vector as 0.5,1; of the data when left out.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="A .png or .npz file; into the run when left out.", show_default=False),
+]
 
 
 @app.command()
@@ -63,11 +76,16 @@ def evaluate(
     context: typer.Context,
     run: Run,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is random in the measure.")] = 0,
+    samples: Annotated[int, typer.Option(min=0, help="Of a sampler: also judge this many samples of it.")] = 0,
     checkpoint: Which = "best",
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run's model on the data that it was not trained on."""
+    """Measure a run's model on the data that it was not trained on.
+
+    With --samples, also what it draws: Frechet distance, precision and recall, copying, and with classes what a
+    classifier learns from the samples alone.
+    """
     from advdl.cli.output import warn
     from advdl.experiment.find_runs import runs_root
     from advdl.experiment.metered import metered, run_metrics
@@ -81,7 +99,72 @@ def evaluate(
     found = judged(parts, HeldOut(parts.learner, parts.held_out, jit=False), seed=seed)
     found = metered(found, run_metrics(folder.experiment(host), host, warn))
     data = {"run": folder.id, "checkpoint": step, "seed": seed, **found.figures}
-    emit(data, json=as_json, table=lambda: f"step {step:,}: {found.text}")
+    lines = [f"step {step:,}: {found.text}"]
+    if samples:
+        from advdl.experiment.sampling import judged_samples
+
+        figures, space = judged_samples(folder, parts, samples, seed)
+        data |= {**figures, "feature_space": space}
+        lines.append(f"{samples:,} samples, {space}: " + ", ".join(f"{name} {figures[name]:.4g}" for name in figures))
+    emit(data, json=as_json, table=lambda: "\n".join(lines))
+
+
+@app.command()
+def sample(
+    context: typer.Context,
+    run: Run,
+    count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 100,
+    given: Given = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    output: Output = None,
+    checkpoint: Which = "best",
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Draw samples from a run's sampler: as a sheet of images, or as arrays.
+
+    Examples: advdl model sample latest --given 7; advdl model sample latest --count 5000 --output synthetic.npz
+    """
+    from advdl.experiment.sampling import save_samples
+
+    folder, parts, step = _sampler(context, run, checkpoint, runs_dir)
+    file = save_samples(folder, parts, step, count=count, given=given, seed=seed, output=output)
+    data = {"run": folder.id, "checkpoint": step, "seed": seed, "samples": count, "file": str(file)}
+    emit(data, json=as_json, table=lambda: f"{count:,} samples of step {step:,}: {file}")
+
+
+@app.command()
+def interpolate(
+    context: typer.Context,
+    run: Run,
+    rows: Annotated[int, typer.Option(min=1, help="How many walks.")] = 10,
+    steps: Annotated[int, typer.Option(min=2, help="Samples on each, both ends included.")] = 10,
+    given: Given = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the ends.")] = 0,
+    output: Output = None,
+    checkpoint: Which = "best",
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Walk through the noise from one sample of a run's sampler to another."""
+    from advdl.experiment.sampling import save_walks
+
+    folder, parts, step = _sampler(context, run, checkpoint, runs_dir)
+    file = save_walks(folder, parts, step, rows=rows, steps=steps, given=given, seed=seed, output=output)
+    data = {"run": folder.id, "checkpoint": step, "seed": seed, "rows": rows, "steps": steps, "file": str(file)}
+    emit(data, json=as_json, table=lambda: f"{rows} walks of step {step:,}: {file}")
+
+
+def _sampler(context: typer.Context, run: str, checkpoint: str, runs_dir: Path | None) -> Any:
+    """Opens a run and rebuilds its sampler."""
+    from advdl.cli.output import warn
+    from advdl.experiment.find_runs import runs_root
+    from advdl.experiment.run_folder import RunFolder
+    from advdl.experiment.sampling import load_sampler
+
+    folder = RunFolder.open(run, runs_root(runs_dir, os.environ))
+    parts, step = load_sampler(folder, plugin_host(context), checkpoint, warn)
+    return folder, parts, step
 
 
 def _family(host: Any, name: str) -> str:

@@ -13,6 +13,8 @@ from advdl.cli.output import emit
 if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
     from advdl.experiment.console import Console
+    from advdl.experiment.run_folder import RunFolder
+    from advdl.experiment.runner import Outcome
     from advdl.plugin.host import PluginHost
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -99,24 +101,38 @@ def train(
         as_json: Whether to print JSON.
     """
     from advdl.cli.progress import Progress
-    from advdl.experiment.find_runs import runs_root
-    from advdl.experiment.next_commands import next_commands
-    from advdl.experiment.run_folder import RunFolder
     from advdl.experiment.runner import begin
-    from advdl.experiment.workers import is_chief, own_root
+    from advdl.experiment.workers import is_chief
 
-    root, command = own_root(runs_root(runs_dir, os.environ), os.environ), ["advdl", *sys.argv[1:]]
-    plugins = {record.distribution: record.version for record in host.plugins}
     with Progress(experiment.get("steps"), watched=watched, quiet=quiet) as console:
         _tell_precision(experiment, console)
         outcome = begin(
             experiment,
-            lambda: RunFolder.create(root, subject, trained, experiment, command, plugins=plugins),
+            lambda: create_folder(experiment, host, subject, trained, runs_dir),
             host,
             console,
         )
-    if not is_chief(os.environ):
-        return
+    if is_chief(os.environ):
+        show_outcome(outcome, as_json=as_json)
+
+
+def create_folder(
+    experiment: "Experiment", host: "PluginHost", subject: str, trained: str, runs_dir: Path | None
+) -> "RunFolder":
+    """Makes the folder of a new run, with the command line and the plugins' versions in it."""
+    from advdl.experiment.find_runs import runs_root
+    from advdl.experiment.run_folder import RunFolder
+    from advdl.experiment.workers import own_root
+
+    root, command = own_root(runs_root(runs_dir, os.environ), os.environ), ["advdl", *sys.argv[1:]]
+    plugins = {record.distribution: record.version for record in host.plugins}
+    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins)
+
+
+def show_outcome(outcome: "Outcome", *, as_json: bool) -> None:
+    """Prints how a run ended, and what can be done with it."""
+    from advdl.experiment.next_commands import next_commands
+
     commands = next_commands(outcome.folder, done=True)
     data = {
         "run": outcome.folder.id,

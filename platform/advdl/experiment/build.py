@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
+from advdl.experiment.backbones import freeze_backbones
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from advdl.rl.functional import CompiledEnv
     from advdl.rl.policy import HostPolicy
     from advdl.rl.source import Source
+    from advdl.training.compilation import Compilation
     from advdl.training.devices import Devices
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
@@ -60,6 +62,8 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
     compiled = host.build("env", {"name": component.name, **env.options}) if component else None
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
     agent = _agent(experiment, host, facts)
+    if general.backbone_freeze:
+        freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
     trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
     engine = (_compiled_engine if compiled else _host_engine)(experiment, compiled or facts, agent, trainer, source)
@@ -102,7 +106,7 @@ def _compiled_engine(
     from advdl.rl.compiled import CompiledEngine
 
     num_envs = experiment.section(Env).num
-    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment))
+    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment, agent))
 
 
 def _host_engine(
@@ -122,17 +126,25 @@ def _host_engine(
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )
-    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment))
+    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment, agent))
 
 
-def _pace(experiment: Experiment) -> dict[str, Any]:
+def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
     general, section = experiment.section(General), experiment.section(TrainerSection)
     return {
         "total_steps": general.steps,
         "seed": general.seed,
-        "jit": section.jit != "off",
+        "jit": build_compilation(experiment, agent),
         "chunk_seconds": section.chunk_seconds,
     }
+
+
+def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
+    """Builds what decides whether XLA compiles the updates."""
+    from advdl.training.compilation import Compilation
+
+    setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
+    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
 
 
 def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
-from advdl.experiment.build import build_trainer, building
+from advdl.experiment.build import build_compilation, build_trainer, building
 from advdl.experiment.config import Experiment
 from advdl.experiment.learnt import learnt_state, used_state
 from advdl.experiment.policy import chosen_step
@@ -115,7 +115,7 @@ def build(experiment: Experiment, host: "PluginHost") -> ModelWork:
         DataBatches(parts.training, batch_size=size, seed=general.seed),
         build_trainer(experiment, host, parts.learner, general.steps),
         seed=general.seed,
-        jit=section.jit != "off",
+        jit=build_compilation(experiment, parts.learner),
         chunk_seconds=section.chunk_seconds,
     )
     return ModelWork(experiment, parts, engine)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from advdl.errors import AdvdlError, DivergedError, ExitCode, UsageError
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
+from advdl.experiment.error_log import write_error_log
 from advdl.experiment.loop import Loop, Plan
 from advdl.experiment.metered import run_metrics
 from advdl.experiment.next_commands import next_commands
@@ -160,6 +161,8 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
         status = _status_of(error)
         with contextlib.suppress(AdvdlError, OSError):  # a full disk must not hide what filled it
             folder.write_status(status, step=_last_step(folder), error=str(error))
+        if status != "interrupted":
+            write_error_log(folder.path, error)
         raise
     folder.write_status("done", step=_last_step(folder))
 

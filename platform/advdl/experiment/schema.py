@@ -53,6 +53,7 @@ class General(Section):
         "auto", description="where the env runs: inside the training program, or in Python"
     )
     backbone_from: str = Field("", description="a run whose backbone this one's starts from: its folder or its id")
+    backbone_freeze: bool = Field(False, description="whether the agent's backbone stays as it is; the rest is trained")
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16", "auto"] = Field(
         "float32", description="Keras dtype policy of every model; auto goes by the device"
     )
@@ -92,7 +93,9 @@ class Trainer(Section):
     ema: Finite = Field(0.0, ge=0, lt=1, description="decay of averaged weights, which are evaluated; 0 for none")
     noise_scale: bool = Field(False, description="whether the gradient noise scale is measured, by a batch's parts")
     log_norms: bool = Field(False, description="whether norms of weights and of their changes are logged")
-    jit: Literal["auto", "on", "off"] = Field("auto", description="whether XLA compiles the program; auto compiles it")
+    jit: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether XLA compiles updates; auto measures it where a backbone convolves"
+    )
     chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
 
 

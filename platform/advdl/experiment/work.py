@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from advdl.experiment.backbones import check_freezing
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES
 from advdl.training.backend import start_backend
@@ -117,6 +118,7 @@ def build_work(experiment: Experiment, host: "PluginHost") -> Work:
     Raises:
         UsageError: The parts do not fit each other.
     """
+    check_freezing(experiment)
     trained = FAMILIES[experiment.family].main
     component = host.get(FAMILIES[experiment.family].slots[trained].kind, experiment.get(f"{trained}.name"))
     start_backend(component.details.get("backend", "tensorflow"))

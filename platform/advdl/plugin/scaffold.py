@@ -13,15 +13,16 @@ from pathlib import Path
 from string import Template
 
 from advdl.errors import RunError, UsageError, unknown_name
-from advdl.plugin.component import KINDS
 from advdl.plugin.contract import CONTRACT
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 _SUMMARIES: Mapping[str, str] = {
+    "adapter": "MAML whose inner steps are clipped",
     "agent": "Q-learning without a target network",
     "backbone": "two fully connected layers",
     "command": "says hello",
+    "data": "two half circles that grip each other",
     "env": "a point on a line walks to the middle",
     "layer": "adds a small learned step to its input",
     "learner": "a classifier: a backbone and a linear layer",
@@ -30,21 +31,25 @@ _SUMMARIES: Mapping[str, str] = {
     "optimizer": "normalised gradient descent with momentum",
     "sampler": "a normal distribution, given a condition",
     "schedule": "falls along a power of progress",
+    "tasks": "lines of any slope",
     "tracker": "writes every metric to a CSV file",
 }
 
 _USAGE: Mapping[str, str] = {
+    "adapter": "advdl meta train --tasks sinusoid --adapter {component}",
     "agent": "advdl agent train --env CartPole --agent {component}",
     "backbone": "advdl agent train --env CartPole --backbone {component}",
     "command": "advdl {component} hello",
+    "data": "advdl model train classifier --backbone mlp --data {component}",
     "env": "advdl agent train --env {component}",
     "layer": "advdl agent train --env CartPole --set agent.backbone.layer.name={component}",
-    "learner": "advdl model train --model {component}",
+    "learner": "advdl model train {component} --data digits",
     "loss": "advdl agent train --env CartPole --set agent.loss.name={component}",
     "metric": "advdl agent train --env CartPole --set metrics.{component}=true",
     "optimizer": "advdl agent train --env CartPole --set optimizer.name={component}",
-    "sampler": "advdl model train --model {component}",
+    "sampler": "advdl model train {component} --data my-vectors.npz",
     "schedule": "advdl agent train --env CartPole --set optimizer.learning_rate.name={component}",
+    "tasks": "advdl meta train --tasks {component} --adapter maml",
     "tracker": "advdl agent train --env CartPole --set trackers.{component}.evaluations=true",
 }
 
@@ -71,7 +76,7 @@ class Scaffolded:
 
 def kinds() -> tuple[str, ...]:
     """Returns the kinds of plugin that can be written."""
-    return tuple(kind for kind in _SUMMARIES if kind in (*KINDS, "command"))
+    return tuple(_SUMMARIES)
 
 
 def scaffold(name: str, kind: str, path: Path) -> Scaffolded:
@@ -97,10 +102,9 @@ def scaffold(name: str, kind: str, path: Path) -> Scaffolded:
         _write(folder, contents)
     except OSError as error:
         raise RunError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
-    words = _words(name, kind)
-    commands = (f"pip install -e {folder}", f"advdl plugins check {name}", f"pytest {folder}")
-    if kind == "command":
-        commands = (commands[0], words["usage_command"], commands[2])
+    usage = _words(name, kind)["usage_command"]
+    check = () if kind == "command" else (f"advdl plugins check {name}",)
+    commands = (f"pip install -e {folder}", *check, f"pytest {folder}", usage)
     return Scaffolded(folder, tuple(sorted(map(Path, contents))), commands)
 
 

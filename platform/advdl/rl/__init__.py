@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from advdl.rl.replay_prioritized import PrioritizedReplay
     from advdl.rl.source import Source, Transition
     from advdl.rl.spaces import Spaces
+    from advdl.rl.synthetic import SyntheticReplay
+    from advdl.rl.transitions import TransitionCodec
+    from advdl.rl.world_model import WorldModel
 
 __all__ = [
     "Acted",
@@ -25,8 +28,11 @@ __all__ = [
     "Progress",
     "Source",
     "Spaces",
+    "SyntheticReplay",
     "Transition",
+    "TransitionCodec",
     "UniformReplay",
+    "WorldModel",
 ]
 
 __getattr__ = lazy_names(
@@ -40,5 +46,8 @@ __getattr__ = lazy_names(
         "PrioritizedReplay": "advdl.rl.replay_prioritized",
         **dict.fromkeys(("Source", "Transition"), "advdl.rl.source"),
         "Spaces": "advdl.rl.spaces",
+        "SyntheticReplay": "advdl.rl.synthetic",
+        "TransitionCodec": "advdl.rl.transitions",
+        "WorldModel": "advdl.rl.world_model",
     },
 )

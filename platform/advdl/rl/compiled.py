@@ -8,6 +8,7 @@ from advdl.rl.agent import Agent, Progress
 from advdl.rl.functional import CompiledEnv
 from advdl.rl.source import Source
 from advdl.rl.updating import Updating
+from advdl.training.compilation import Compilation, as_compilation
 from advdl.training.fused import FusedLoop
 from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
@@ -28,7 +29,7 @@ class CompiledEngine:
         num_envs: Copies stepped together.
         total_steps: The run's length in env steps.
         seed: The run's seed.
-        jit: Whether XLA compiles the program.
+        jit: Whether XLA compiles the program. Where it is measured and XLA loses, the env's part is still compiled.
         chunk_seconds: How long one call may take, in seconds.
         params: The env's parameters, or None for its defaults.
     """
@@ -43,7 +44,7 @@ class CompiledEngine:
         num_envs: int,
         total_steps: int,
         seed: int,
-        jit: bool = True,
+        jit: bool | Compilation = True,
         chunk_seconds: float = 1.0,
         params: Any = None,
     ) -> None:
@@ -54,16 +55,9 @@ class CompiledEngine:
         self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset")}
         self._updating = Updating(trainer, source, self.metrics, seed)
         self._begin_episodes(Stream(seed, "first reset").at(0))
-        # Where updates cannot be compiled together with it, collecting still can by itself.
-        apart = trainer.jits(jit) != jit
-        self._collect = tf.function(self._step_envs, jit_compile=jit, autograph=False) if apart else self._step_envs
-        self._loop = FusedLoop(
-            self._iterate,
-            healthy=trainer.healthy,
-            jit=trainer.jits(jit),
-            chunk_seconds=chunk_seconds,
-            guard=trainer.guard,
-        )
+        self._compilation, self._chunk_seconds = as_compilation(jit), chunk_seconds
+        self._xla = self._compilation.assumed
+        self._loop = self._fused(collecting=self._xla, updating=self._xla)
 
     @property
     def env_steps(self) -> int:
@@ -80,6 +74,8 @@ class CompiledEngine:
         Raises:
             DivergedError: A loss or a gradient was not finite; the message names which.
         """
+        if self._trainer.jits(True) and self._compilation.decide() != self._xla:
+            self._leave_xla()
         start = int(self._iteration)
         self._loop.advance(start, -(-until // self._num_envs) - start)
         if not bool(self._trainer.healthy):
@@ -92,10 +88,32 @@ class CompiledEngine:
         flat = tf.nest.flatten((self._env_state, self._observation, self._carry))
         state |= {f"engine/live/{index:03d}": variable for index, variable in enumerate(flat)}
         return state | {
+            **{f"engine/{name}": variable for name, variable in self._compilation.state().items()},
             "engine/iteration": self._iteration,
             "engine/episode_return": self._episode_return,
             "engine/episode_length": self._episode_length,
         }
+
+    def _fused(self, *, collecting: bool, updating: bool) -> FusedLoop:
+        """Where updates cannot be compiled together with it, or had better not be, collecting still can by itself."""
+        together = self._trainer.jits(updating)
+        apart = together != collecting
+        self._collect = (
+            tf.function(self._step_envs, jit_compile=collecting, autograph=False) if apart else self._step_envs
+        )
+        return FusedLoop(
+            self._iterate,
+            healthy=self._trainer.healthy,
+            jit=together,
+            chunk_seconds=self._chunk_seconds,
+            guard=self._trainer.guard,
+        )
+
+    def _leave_xla(self) -> None:
+        """Traces a program whose updates XLA does not compile; the steps it does: they are many small operations."""
+        self._xla = False
+        self._loop = self._fused(collecting=True, updating=False)
+        self._loop.build()
 
     def _begin_episodes(self, seed: tf.Tensor) -> None:
         state = self._env.initial(seed, self._params, batch_size=self._num_envs)

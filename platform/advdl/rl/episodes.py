@@ -81,7 +81,7 @@ class Episodes:
         count = len(self.observation)
         self.returns, self.lengths = found[0].copy(), found[1].copy()
         self.observation = list(found[3 : 3 + count])
-        if self.carry != ():
+        if tf.nest.flatten(self._first_carry):
             self.carry = tf.nest.pack_sequence_as(self._first_carry, list(found[3 + count :]))
         if isinstance(self._env, HostVectorEnv):
             self._env.restore(found[2].tobytes(), unflatten(self._space, self.observation))
@@ -108,12 +108,11 @@ class Episodes:
         self.ended = {name: self.ended.get(name, 0.0) + float(value) for name, value in sums.items()}
         self.returns[done] = 0.0
         self.lengths[done] = 0
-        if self.carry != ():
-            self.carry = tf.nest.map_structure(
-                lambda now, first: np.where(done.reshape(-1, *[1] * (now.ndim - 1)), first, now),
-                self.carry,
-                self._first_carry,
-            )
+        self.carry = tf.nest.map_structure(
+            lambda now, first: np.where(done.reshape(-1, *[1] * (now.ndim - 1)), first, now),
+            self.carry,
+            self._first_carry,
+        )
 
     def _with_final(self, seen: Leaves, final: Any, done: NDArray[np.bool_]) -> Leaves:
         rows = np.flatnonzero(done)

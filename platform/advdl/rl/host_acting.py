@@ -103,7 +103,7 @@ class HostActing:
             carry: What the previous call returned, or ``first_carry``.
             step: The step's number: how many steps every copy has made.
         """
-        parts = [*observation, *tf.nest.flatten(carry)] if carry != () else observation
+        parts = [*observation, *tf.nest.flatten(carry)]
         flat = self._numpy(parts, step) if self._numpy else self._call(parts, step)
         return self._packed(flat)
 

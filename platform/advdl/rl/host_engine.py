@@ -15,6 +15,7 @@ from advdl.rl.host_acting import HostActing
 from advdl.rl.source import Source
 from advdl.rl.staging import Staging
 from advdl.rl.updating import Updating
+from advdl.training.compilation import Compilation, as_compilation
 from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
 from advdl.training.trainer import Trainer
@@ -56,7 +57,7 @@ class HostEngine:
         *,
         total_steps: int,
         seed: int,
-        jit: bool = True,
+        jit: bool | Compilation = True,
         chunk_seconds: float = 1.0,
         say: Callable[[str], None] = print,
     ) -> None:
@@ -76,7 +77,9 @@ class HostEngine:
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
         self._sums = np.zeros(len(self._metric_names) + 3, np.float32)
-        self._program = tf.function(self._learn, jit_compile=trainer.jits(jit), autograph=False)
+        self._compilation = as_compilation(jit)
+        self._xla = self._compilation.assumed
+        self._program = tf.function(self._learn, jit_compile=trainer.jits(self._xla), autograph=False)
         self._fresh = False
 
     @property
@@ -97,6 +100,9 @@ class HostEngine:
             DivergedError: A loss or a gradient was not finite; the message names which.
             EnvFaultError: The env failed; the message says which copy, and how to see it again.
         """
+        if self._trainer.jits(True) and self._compilation.decide() != self._xla:
+            self._xla = False
+            self._program = tf.function(self._learn, jit_compile=False, autograph=False)
         self._episodes.take_back()
         if not self._fresh:
             self._acting.reread()
@@ -115,7 +121,7 @@ class HostEngine:
             "trainer": self._trainer.state(),
             "source": self.source.state(),
             "metrics": self.metrics.state(),
-            "engine": {"iteration": self._iteration, **self._episodes.state()},
+            "engine": {"iteration": self._iteration, **self._episodes.state(), **self._compilation.state()},
         }
         self._fresh = False  # the caller may fill the variables
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}

@@ -42,6 +42,26 @@ class Assignment:
     env_options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An agent out of a file that the library itself wrote.
+
+    Attributes:
+        options: The options that make an agent like it.
+        num_envs: Env copies that it learnt in.
+        env_steps: Env steps that it made.
+        adopt: Fills an agent that was built with these options with what it had learnt; raises a ``UsageError`` where
+            they do not fit.
+        lost: A sentence for each thing that the file does not hold.
+    """
+
+    options: Mapping[str, Any]
+    num_envs: int
+    env_steps: int
+    adopt: Callable[[Any], None]
+    lost: Sequence[str] = ()
+
+
 class OwnLoopAgent(abc.ABC):
     """Acts in an env and learns from it in a loop of its own.
 
@@ -107,6 +127,16 @@ class OwnLoopAgent(abc.ABC):
     def backbones(self) -> Sequence[Any]:
         """Returns the backbones that the agent sees through, as Keras models; none where it has its own networks."""
         return ()
+
+    @classmethod
+    def open_foreign(cls, path: Path) -> Foreign:
+        """Reads a file that the library itself wrote. It may run code from the file: the user has agreed to that.
+
+        Raises:
+            UsageError: The library has no such files, or what it holds cannot be built from options.
+            CorruptError: The file cannot be read.
+        """
+        raise UsageError(f"{cls.__name__} reads no foreign files, such as {path}")
 
     def export(self, folder: Path) -> Sequence[Path]:
         """Writes the policy in the library's own format and returns the files.

@@ -27,8 +27,8 @@ class UniformReplay:
         updates: Updates in a round.
         n_step: Steps from a batch's ``observation`` to its ``next_observation`` (Sutton 1988).
         gamma: Discount factor within these steps.
-        frame_stack: Frames stacked in the last axis of an observation, the newest last: they are then stored once. 1
-            stores unstacked observations once, 0 stores observation and next observation whole.
+        frame_stack: Frames that an observation stacks, see ``Frames``: they are then stored once. 1 stores any array
+            once, 0 stores observation and next observation whole.
     """
 
     def __init__(

@@ -66,15 +66,16 @@ class Pairs:
 class Frames:
     """Keeps every frame of stacked observations once, and rebuilds the stacks bit for bit.
 
-    An observation's last axis is a stack of ``stack`` frames, the newest last, and each step of an episode shifts it by
-    one. An episode then takes one frame a step, the stack that it began with, and so whatever the env padded that
-    with, and nothing else: not the next observations either, the last one excepted. ``stack=1`` stores any array once.
+    An observation stacks ``stack`` frames, the newest last, and each step of an episode shifts it by one. The frames
+    lie in the last axis, such as 84 x 84 x 4, or are the first, such as 4 x 84 x 84. An episode then takes one frame a
+    step, the stack that it began with, and so whatever the env padded that with, and nothing else: not the next
+    observations either, the last one excepted. ``stack=1`` stores any array once.
 
     Frames lie in a ring for each env copy, slightly longer than its transitions. Where episodes are so short that
     frames run out first, the oldest transitions are given up before their time.
 
     Args:
-        space: What is observed: an array whose last axis is a multiple of ``stack``.
+        space: What is observed: an array whose first axis is ``stack``, or whose last one is a multiple of it.
         num_envs: Transitions that arrive together.
         capacity: Transitions that are kept, a multiple of ``num_envs``.
         stack: Frames in an observation.
@@ -84,7 +85,7 @@ class Frames:
     """
 
     def __init__(self, space: gymnasium.Space[Any], *, num_envs: int, capacity: int, stack: int) -> None:
-        self._shape = _frame_shape(space, stack)
+        self._first, self._shape = _frame_of(space, stack)
         self._envs, self._capacity, self._stack = num_envs, capacity, stack
         self._steps = capacity // num_envs
         self._length = self._steps + max(self._steps // _EPISODE, stack) + stack + 1
@@ -146,18 +147,23 @@ class Frames:
         numbers = newest[:, None] - self._range(self._stack)[::-1]
         slots = (rows % self._envs)[:, None] * self._length + numbers % self._length
         frames = tf.gather(self._frames, slots)
+        if self._first:
+            return frames
         rank = len(self._shape)
         frames = tf.transpose(frames, [0, *range(2, rank + 1), 1, rank + 1])
         return tf.reshape(frames, (-1, *self._shape[:-1], self._stack * self._shape[-1]))
 
     def _unstacked(self, observation: tf.Tensor) -> tf.Tensor:
         """Takes ``[num_envs, ..., stack * channels]`` apart into ``[num_envs, stack, ..., channels]``."""
+        if self._first:
+            return observation
         rank = len(self._shape)
         apart = tf.reshape(observation, (-1, *self._shape[:-1], self._stack, self._shape[-1]))
         return tf.transpose(apart, [0, rank, *range(1, rank), rank + 1])
 
     def _last(self, transition: Transition) -> tf.Tensor:
-        return transition["next_observation"][..., -self._shape[-1] :]
+        following = transition["next_observation"]
+        return following[:, -1] if self._first else following[..., -self._shape[-1] :]
 
     def _slots(self, numbers: tf.Tensor) -> tf.Tensor:
         """From ``[num_envs, n]`` numbers of frames to their places."""
@@ -206,10 +212,15 @@ def _dtype(space: gymnasium.Space[Any]) -> tf.DType:
     return tf.as_dtype(np.float32 if space.dtype == np.float64 else space.dtype)
 
 
-def _frame_shape(space: gymnasium.Space[Any], stack: int) -> tuple[int, ...]:
-    if not space.shape or space.dtype is None or space.shape[-1] % stack:
+def _frame_of(space: gymnasium.Space[Any], stack: int) -> tuple[bool, tuple[int, ...]]:
+    """Returns whether the frames are the first axis, and the shape of one."""
+    shape = space.shape or ()
+    if len(shape) > 1 and shape[0] == stack and shape[-1] != stack:
+        return True, tuple(shape[1:])
+    if not shape or space.dtype is None or shape[-1] % stack:
         raise UsageError(
-            f"the replay cannot take {space} apart into {stack} frames: the last axis must be a multiple of {stack}",
+            f"the replay cannot take {space} apart into {stack} frames: its first axis is not {stack}, "
+            f"and its last one is no multiple of {stack}",
             hint="0 keeps whole observations",
         )
-    return (*space.shape[:-1], space.shape[-1] // stack)
+    return False, (*shape[:-1], shape[-1] // stack)

@@ -37,7 +37,7 @@ class PrioritizedReplay:
         signal: The report of an update, one number a sample, whose absolute value is the priority.
         n_step: Steps from a batch's ``observation`` to its ``next_observation``.
         gamma: Discount factor within these steps.
-        frame_stack: Frames stacked in the last axis of an observation, to be stored once; 0 stores whole ones.
+        frame_stack: Frames that an observation stacks, to be stored once; 0 stores whole ones.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from advdl.testing.loss import check_loss
     from advdl.testing.metric import check_metric
     from advdl.testing.optimizer import check_optimizer
-    from advdl.testing.own_loop import check_own_loop_agent
+    from advdl.testing.own_loop_agent import check_own_loop_agent
     from advdl.testing.sampler import check_sampler
     from advdl.testing.schedule import check_schedule
     from advdl.testing.source import check_source
@@ -56,7 +56,6 @@ __getattr__ = lazy_names(
     __name__,
     {
         "ContractError": "advdl.testing.contract",
-        "check_own_loop_agent": "advdl.testing.own_loop",
         "component": "advdl.testing.clauses",
         **{name: f"advdl.testing.{name.removeprefix('check_')}" for name in __all__ if name.startswith("check_")},
     },

@@ -72,7 +72,7 @@ def _takes(clauses: Clauses, factory: Factory, spec: DataSpec, *, must: bool) ->
             sampler = factory(spec)
     except UsageError as error:
         if must:
-            raise ContractError(clauses.what, f"it takes {_text(spec)}", error.message) from error
+            raise clauses.broken(f"it takes {_text(spec)}", error.message) from error
         return False
     clauses.require(isinstance(sampler, Sampler), "it is an advdl.training.Sampler", f"it is {sampler!r}")
     return True
@@ -114,7 +114,7 @@ class _Check:
         except UsageError:
             return
         except Exception as error:
-            raise ContractError(self._clauses.what, clause, f"it raised {type(error).__name__}: {error}") from error
+            raise self._clauses.broken(clause, f"it raised {type(error).__name__}: {error}") from error
         self._require(False, clause, "it drew samples")
 
     def trains(self, *, jit: bool) -> None:

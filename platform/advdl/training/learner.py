@@ -49,6 +49,13 @@ class Learner(abc.ABC):
     def objectives(self) -> Sequence[Objective]:
         """What is minimised, in order."""
 
+    def backbones(self) -> Sequence[keras.Model]:
+        """Returns the backbones that it sees through, the one that acts first; none if it has no such part.
+
+        What is returned can start from another run's, and can be frozen.
+        """
+        return ()
+
     def prepare(self, batch: Batch) -> Batch:
         """Computes what a loss needs of the whole batch, such as its advantages' mean and spread; traceable.
 

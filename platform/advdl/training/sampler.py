@@ -2,7 +2,8 @@
 
 import abc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import gymnasium
@@ -12,8 +13,12 @@ from numpy.typing import NDArray
 
 from advdl.errors import UsageError
 from advdl.training.data_learner import DataLearner
+from advdl.training.dataset import Dataset
 from advdl.training.learner import Batch
 from advdl.training.randomness import Stream, fold
+from advdl.training.sample_pictures import is_image, sheet
+
+_SHEET = 10
 
 
 class Sampler(DataLearner):
@@ -58,6 +63,25 @@ class Sampler(DataLearner):
         check_condition(self.spec.c, c, count)
         noise = tf.random.stateless_normal([count, *self.noise_shape], fold(seed, 1))
         return self.generate(noise, c, fold(seed, 2))
+
+    def pictures(self, data: Dataset, seed: int) -> Mapping[str, NDArray[np.uint8]]:
+        """Draws a sheet of samples, and walks through the noise from a sample to another; nothing if x is no image.
+
+        A row has one c, taken from the data in order: with ten classes and ten rows, each class has a row.
+        """
+        if not is_image(self.spec.x):
+            return {}
+        program, c = self._sheets, rows_of_one_c(data, _SHEET, _SHEET)
+        drawn = {"samples": sheet(program.draw(_SHEET**2, seed, c), _SHEET, self.spec.x)}
+        if math.prod(self.noise_shape):
+            walks = program.walks(_SHEET, _SHEET, seed, c)
+            drawn["interpolation"] = sheet(walks, _SHEET, self.spec.x)
+        return drawn
+
+    @cached_property
+    def _sheets(self) -> "SampleProgram":
+        """Traced once, not at each of a run's evaluations."""
+        return SampleProgram(self, batch_size=_SHEET**2)
 
     def energy_score(self, batch: Batch, seed: tf.Tensor, *, draws: int = 32) -> tf.Tensor:
         """Returns the energy score of held-out data, ``[batch]``; lower is better, and traceable.
@@ -110,22 +134,30 @@ class SampleProgram:
         drawn: NDArray[Any] = np.concatenate(parts)[:count]
         return drawn
 
-    def interpolate(self, start: NDArray[Any], end: NDArray[Any], steps: int, c: Any = None) -> NDArray[Any]:
-        """Walks from noise to noise along the sphere on which Gaussian noise lies (Shoemake 1985).
+    def walks(self, rows: int, steps: int, seed: int, c: Any = None) -> NDArray[Any]:
+        """Walks ``rows`` times from a random sample to another.
 
         Args:
-            start: Noise, ``[*noise_shape]``.
-            end: Noise of the same shape.
-            steps: Samples on the way, both ends included.
-            c: What they are given, ``[steps, ...]``; None if the spec has no c.
+            rows: How many walks.
+            steps: Samples on each, both ends included.
+            seed: Chooses the ends.
+            c: What they are given, ``[rows * steps, ...]``, walk by walk; None if the spec has no c.
 
         Returns:
-            ``[steps, ...]``.
+            ``[rows * steps, ...]``, walk by walk.
+
+        Raises:
+            UsageError: The sampler makes its samples of no noise, or ``c`` does not fit.
         """
-        check_condition(self._sampler.spec.c, c, steps)
-        noise = tf.constant(slerp(start, end, np.linspace(0.0, 1.0, steps)), tf.float32)
+        check_condition(self._sampler.spec.c, c, rows * steps)
+        shape = self._sampler.noise_shape
+        if not math.prod(shape):
+            raise UsageError("this sampler makes its samples of no noise, so there is nothing between two of them")
+        ends = np.random.default_rng(seed).normal(size=(rows, 2, *shape))
+        shares = np.linspace(0.0, 1.0, steps)
+        noise = np.concatenate([slerp(start, end, shares) for start, end in ends]).astype(np.float32)
         given = None if c is None else tf.constant(np.asarray(c, self._sampler.spec.c.dtype))  # type: ignore[union-attr]
-        walked: NDArray[Any] = self._walk(noise, given, Stream(0, "walk").at(0)).numpy()
+        walked: NDArray[Any] = self._walk(tf.constant(noise), given, Stream(seed, "walk").at(0)).numpy()
         return walked
 
     def _batches(self, c: NDArray[Any] | None, count: int) -> Iterator[tf.Tensor | None]:
@@ -150,6 +182,17 @@ def slerp(start: NDArray[Any], end: NDArray[Any], shares: NDArray[Any]) -> NDArr
     else:
         weights = np.stack([np.sin((1.0 - shares) * angle), np.sin(shares * angle)], axis=1) / math.sin(angle)
     return (weights @ np.stack([one, two])).reshape(len(shares), *start.shape)
+
+
+def rows_of_one_c(data: Dataset, rows: int, columns: int) -> NDArray[Any] | None:
+    """Picks a condition for each row of a sheet, ``[rows * columns, ...]``: classes in order, vectors as they come."""
+    if data.c is None:
+        return None
+    if isinstance(data.spec.c, gymnasium.spaces.Discrete):
+        first = np.resize(np.unique(data.c), rows)
+    else:
+        first = data.c[np.arange(rows) % len(data)]
+    return first.repeat(columns, axis=0)
 
 
 def check_condition(space: gymnasium.Space[Any] | None, c: Any, count: int) -> None:

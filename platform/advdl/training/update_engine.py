@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from advdl.training.compilation import Compilation, as_compilation
 from advdl.training.fused import FusedLoop
 from advdl.training.learner import Batch
 from advdl.training.metrics import RunningMeans
@@ -28,19 +29,15 @@ class UpdateEngine:
         trainer: Trainer,
         *,
         seed: int,
-        jit: bool = True,
+        jit: bool | Compilation = True,
         chunk_seconds: float = 1.0,
     ) -> None:
         self._batch, self.trainer = batch, trainer
         self.metrics = RunningMeans()
         self._seeds = Stream(seed, "update")
-        self._loop = FusedLoop(
-            self._iterate,
-            healthy=trainer.healthy,
-            jit=trainer.jits(jit),
-            chunk_seconds=chunk_seconds,
-            guard=trainer.guard,
-        )
+        self._compilation, self._chunk_seconds = as_compilation(jit), chunk_seconds
+        self._xla = self._compilation.assumed
+        self._loop = self._fused()
 
     @property
     def updates(self) -> int:
@@ -57,6 +54,9 @@ class UpdateEngine:
         Raises:
             DivergedError: A loss or a gradient was not finite; the message names which.
         """
+        if self.trainer.jits(True) and self._compilation.decide() != self._xla:
+            self._xla = False
+            self._loop = self._fused()
         start = self.updates
         self._loop.advance(start, until - start)
         if not bool(self.trainer.healthy):
@@ -65,8 +65,21 @@ class UpdateEngine:
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
-        parts = {"trainer": self.trainer.state(), "metrics": self.metrics.state()}
+        parts = {
+            "trainer": self.trainer.state(),
+            "metrics": self.metrics.state(),
+            "engine": self._compilation.state(),
+        }
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def _fused(self) -> FusedLoop:
+        return FusedLoop(
+            self._iterate,
+            healthy=self.trainer.healthy,
+            jit=self.trainer.jits(self._xla),
+            chunk_seconds=self._chunk_seconds,
+            guard=self.trainer.guard,
+        )
 
     def _iterate(self, update: tf.Tensor) -> None:
         report = self.trainer.update(self._batch(update), self._seeds.at(update))

@@ -1,0 +1,111 @@
+"""Which backbone sees best in MinAtar? The same agent, steps and optimizer; only the backbone differs.
+
+Runs `advdl agent train --env MinAtar-GAME --agent AGENT --backbone NAME --seed N` with the agent's recipe, 2 million
+env steps, and lists the interquartile mean of all final evaluations' episodes over the seeds, the parameters of what
+acts, and env steps per second. The networks are the small ones for reinforcement learning, at their default sizes.
+"""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+from measure import Report, Row, advdl, arguments_parser, journal, only_run, say, shown, workplace
+from minatar_ppo import pace
+
+BACKBONES = ("minatar_cnn", "resnet", "inception", "densenet", "attention")
+
+
+def main() -> int:
+    parser = arguments_parser(__doc__, seeds="0-2")
+    parser.add_argument("--games", nargs="+", default=["Breakout", "SpaceInvaders"], help="Breakout SpaceInvaders")
+    parser.add_argument("--agents", nargs="+", default=["ppo", "dqn"], help="ppo dqn")
+    parser.add_argument("--backbones", nargs="+", default=list(BACKBONES), help=" ".join(BACKBONES))
+    parser.add_argument("--steps", type=int, default=2_000_000, help="env steps of a run (2000000)")
+    arguments = parser.parse_args()
+    with workplace() as folder:
+        rows = [
+            one(game, agent, backbone, seed, arguments.steps, folder)
+            for seed in arguments.seeds
+            for game in arguments.games
+            for agent in arguments.agents
+            for backbone in arguments.backbones
+        ]
+    return report(rows, arguments).emit(as_json=arguments.json)
+
+
+def one(game: str, agent: str, backbone: str, seed: int, steps: int, folder: Path) -> Row:
+    place = folder / f"{game}-{agent}-{backbone}-{seed}"
+    command = ["agent", "train", "--env", f"MinAtar-{game}", "--agent", agent, "--backbone", backbone]
+    command += ["--seed", str(seed), "--steps", str(steps), "--set", "evaluation.every=0", "--quiet"]
+    done = advdl(command, place, folder / "cache")
+    run = only_run(place)
+    final = journal(run / "evaluations.jsonl")[-1:] if run and not done.code else []
+    row = {
+        "game": game,
+        "agent": agent,
+        "backbone": backbone,
+        "seed": seed,
+        "return_iqm": done.data.get("evaluation", {}).get("return/iqm"),
+        "parameters": parameters(game, backbone),
+        "steps_per_second": pace(journal(run / "metrics.jsonl")) if run else None,
+        "exit_code": done.code,
+        "returns": final[0]["returns"] if final else [],
+    }
+    say(f"{game}, {agent}, {backbone}, seed {seed}: {shown(row['return_iqm'])}, {done.seconds:.0f} s")
+    return row
+
+
+def parameters(game: str, backbone: str) -> int:
+    """Counts the backbone's parameters for a game's board."""
+    import gymnasium
+
+    from advdl.plugin.host import PluginHost
+
+    space = gymnasium.make(f"advdl_envs:advdl/MinAtar-{game}-v0").observation_space
+    return int(PluginHost.from_environment().build("backbone", backbone, space).count_params())
+
+
+def report(rows: list[Row], arguments: argparse.Namespace) -> Report:
+    summary = [
+        line([row for row in rows if (row["game"], row["agent"], row["backbone"]) == (game, agent, backbone)])
+        for game in arguments.games
+        for agent in arguments.agents
+        for backbone in arguments.backbones
+    ]
+    return Report(
+        title="MinAtar, backbones",
+        settings={"steps": arguments.steps, "seeds": len(arguments.seeds), "recipe": "the installation's"},
+        load=arguments.load,
+        rows=rows,
+        summary=summary,
+        verdicts=[better(summary)],
+        notes=["return iqm: interquartile mean over every final episode of every seed; parameters: the backbone's"],
+    )
+
+
+def line(rows: list[Row]) -> Row:
+    from scipy.stats import trim_mean
+
+    episodes = np.concatenate([row["returns"] for row in rows])
+    return {
+        **{key: rows[0][key] for key in ("game", "agent", "backbone", "parameters")},
+        "return_iqm": float(trim_mean(episodes, 0.25)) if len(episodes) else None,
+        "steps_per_second": statistics.median(row["steps_per_second"] or 0.0 for row in rows),
+    }
+
+
+def better(summary: list[Row]) -> tuple[str, bool]:
+    """Says which families are better than MinAtar's own network, and where."""
+    base = {(row["game"], row["agent"]): row["return_iqm"] for row in summary if row["backbone"] == "minatar_cnn"}
+    found = [
+        f"{row['backbone']} ({row['game']}, {row['agent']})"
+        for row in summary
+        if row["backbone"] != "minatar_cnn" and (row["return_iqm"] or 0) > (base.get((row["game"], row["agent"])) or 0)
+    ]
+    return f"better than minatar_cnn: {', '.join(found) or 'none'}", bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""rejax's PPO in gymnax's MinAtar on JAX's CPU backend; `minatar_ppo.py --peer` starts it with an interpreter of its own.
+
+python peer_rejax_ppo.py GAME SEED STEPS
+
+The settings are those of advdl's recipes, the networks two of two layers of 256, one for the policy and one for the
+values. Compilation is not timed. Prints one JSON object.
+"""
+
+import json
+import sys
+import time
+
+
+def main() -> int:
+    game, seed, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    import jax
+    from rejax import PPO
+
+    algorithm = PPO.create(
+        env=f"{game}-MinAtar",
+        total_timesteps=steps,
+        eval_freq=steps,
+        skip_initial_evaluation=True,
+        num_envs=64,
+        num_steps=128,
+        num_epochs=4,
+        num_minibatches=8,
+        learning_rate=5e-4,
+        gamma=0.999,
+        gae_lambda=0.95,
+        clip_eps=0.2,
+        ent_coef=0.01,
+        max_grad_norm=0.5,
+        agent_kwargs={"hidden_layer_sizes": (256, 256), "activation": "relu"},
+    )
+    key = jax.random.PRNGKey(seed)
+    train = jax.jit(algorithm.train).lower(key).compile()
+    began = time.perf_counter()
+    _, (_, returns) = jax.block_until_ready(train(key))
+    seconds = time.perf_counter() - began
+    print(json.dumps({"return_mean": float(returns[-1].mean()), "steps_per_second": steps / seconds}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A gated backbone, its layer, and a loss: a plugin for advdl."""

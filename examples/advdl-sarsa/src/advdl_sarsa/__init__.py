@@ -1,0 +1,1 @@
+"""Expected SARSA: an agent plugin for advdl."""

@@ -1,0 +1,214 @@
+"""The host engine, on an env and an agent whose every step is known."""
+
+import itertools
+from typing import Any
+
+import gymnasium
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from host_envs import factory
+
+from advdl.errors import DivergedError, UsageError
+from advdl.rl import Acted, Agent, Spaces, UniformReplay
+from advdl.rl.host_acting import HostActing
+from advdl.rl.host_engine import HostEngine
+from advdl.rl.host_vector import HostVectorEnv
+from advdl.training import Objective, Trainer, Tuning
+from advdl.training.randomness import Stream
+
+COPIES, TOTAL = 3, 600
+
+
+class Toss(Agent):
+    """Tosses a coin, and fits the rewards; its carry counts the steps of an episode."""
+
+    sizes = {"capacity": 900, "batch_size": 8, "learning_starts": 30, "train_every": 15, "updates": 2}  # noqa: RUF012
+
+    def __init__(self, where: Spaces) -> None:
+        super().__init__(where)
+        self.line = keras.layers.Dense(1, name="line", kernel_initializer="zeros")
+        self.line.build((None, 2))
+        self.poison_after = tf.Variable(10**6, trainable=False)
+        self.updates = 0
+
+    @property
+    def models(self) -> Any:
+        return {"line": self.line}
+
+    def initial_carry(self, num_envs: int) -> Any:
+        return tf.zeros([num_envs], tf.int32)
+
+    def act(self, observation: Any, carry: Any, seed: Any, *, progress: Any) -> Acted:
+        toss = tf.random.stateless_uniform([COPIES], seed, 0, 2, tf.int32)
+        now = {"carried": carry, "guess": self.line(observation)[:, 0]}
+        return Acted(tf.cast(toss, tf.int64), carry + 1, now, {"steps": progress.env_steps})
+
+    def source(self, *, num_envs: int) -> Any:
+        return UniformReplay(self.spaces, num_envs=num_envs, **self.sizes)
+
+    def objectives(self) -> Any:
+        return [Objective("fit", self._loss, self.line.trainable_variables)]
+
+    def _loss(self, batch: Any, seed: Any) -> Any:
+        loss = tf.reduce_mean(tf.square(self.line(batch["observation"])[:, 0] - batch["reward"]))
+        poisoned = tf.reduce_max(self.line.bias) > tf.cast(self.poison_after, tf.float32) / 1000.0
+        return tf.where(poisoned, float("nan"), loss), {}
+
+
+def build(env: Any = None, *, seed: int = 0, chunk_seconds: float = 10.0, recorded: Any = None) -> HostEngine:
+    copies = env or HostVectorEnv(factory(), COPIES, seed=seed)
+    keras.utils.set_random_seed(0)
+    agent = Toss(Spaces(copies.single_observation_space, copies.single_action_space))
+    source = agent.source(num_envs=COPIES)
+    if recorded is not None:
+        add = source.add
+
+        def record(transition: Any) -> None:
+            tf.py_function(lambda *parts: recorded.append([part.numpy() for part in parts]), [*transition.values()], [])
+            add(transition)
+
+        source.add = record
+    optimizer = keras.optimizers.SGD(0.01)
+    optimizer.build(agent.line.trainable_variables)
+    trainer = Trainer(agent, {"fit": Tuning(optimizer, lambda step, total: 0.01)}, total_updates=80)
+    return HostEngine(
+        copies, agent, trainer, source, total_steps=TOTAL, seed=seed, jit=False, chunk_seconds=chunk_seconds
+    )
+
+
+def run(engine: HostEngine, until: int, *stops: int) -> HostEngine:
+    for stop in (*stops, until):
+        while engine.env_steps < stop:
+            engine.advance(stop)
+    return engine
+
+
+def snapshot(engine: HostEngine) -> dict[str, Any]:
+    return {name: variable.numpy() for name, variable in engine.state().items()}
+
+
+def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name], err_msg=name)
+
+
+def test_a_source_is_given_what_happened() -> None:
+    recorded: list[Any] = []
+    engine = build(recorded=recorded)
+    run(engine, 150)
+    names = ["observation", "next_observation", "action", "reward", "terminated", "truncated", "carried", "guess"]
+    steps = [dict(zip(names, parts, strict=True)) for parts in recorded]
+    assert len(steps) == 50
+    ended = 0
+    for before, after in itertools.pairwise(steps):
+        done = before["terminated"] | before["truncated"]
+        ended += done.sum()
+        np.testing.assert_array_equal(after["observation"][~done], before["next_observation"][~done])
+        np.testing.assert_array_equal(after["observation"][done][:, 1], 0.0)
+        np.testing.assert_array_equal(after["carried"], np.where(done, 0, before["carried"] + 1))
+        assert not (before["terminated"] & before["truncated"]).any()
+        np.testing.assert_array_equal(before["terminated"], before["next_observation"][:, 0] > 10.0)
+        cut = (before["next_observation"][:, 1] == 6.0) & ~before["terminated"]
+        np.testing.assert_array_equal(before["truncated"], cut)
+        assert (before["next_observation"][:, 1] == before["observation"][:, 1] + 1).all()
+        np.testing.assert_allclose(before["reward"], before["next_observation"][:, 0], rtol=1e-6)
+    assert ended > 20
+    rounds = [step["guess"] for step in steps]
+    assert np.ptp([value.sum() for value in rounds[:9]]) == 0.0  # nothing is learnt before learning starts
+    assert rounds[-1].sum() != 0.0  # and acting sees what has been
+    figures = engine.metrics.read()
+    assert figures["act/steps"] == np.mean([3 * step for step in range(50)])
+    assert 1.0 <= figures["rollout/length"] <= 6.0
+    assert int(engine._trainer.updates) == 2 * (150 // 15 - 1)
+
+
+def test_how_a_run_is_cut_into_calls_changes_no_bit() -> None:
+    whole = snapshot(run(build(), 300))
+    assert_same(snapshot(run(build(chunk_seconds=0.0), 300, 6, 63, 90, 201)), whole)
+
+
+@pytest.mark.parametrize("stop", [0, 87, 150])
+def test_another_engine_goes_on_from_the_variables_with_the_same_bits(stop: int) -> None:
+    first, second = build(), run(build(), 60)
+    first.build(), second.build()
+    run(first, stop)
+    taken_over = snapshot(first)
+    for name, variable in second.state().items():
+        variable.assign(taken_over[name])
+    assert_same(snapshot(run(second, 300)), snapshot(run(first, 300)))
+
+
+def test_reading_the_state_disturbs_nothing() -> None:
+    engine = build()
+    for stop in range(30, 301, 30):
+        run(engine, stop)
+        snapshot(engine)
+    assert_same(snapshot(engine), snapshot(run(build(), 300)))
+
+
+def test_it_stops_at_the_first_value_that_is_not_finite() -> None:
+    engine = build()
+    engine._agent.poison_after.assign(100)
+    with pytest.raises(DivergedError, match=r"objective 'fit': the loss is nan$"):
+        run(engine, TOTAL)
+
+
+def test_gymnasiums_own_vector_env_does_too_and_its_episodes_are_cut_at_a_resume() -> None:
+    def sync() -> Any:
+        return SyncVectorEnv([factory()] * COPIES, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    first, recorded = run(build(sync()), 90), []
+    second = build(sync(), recorded=recorded)
+    second.build()
+    state = snapshot(first)
+    for name, variable in second.state().items():
+        variable.assign(state[name])
+    run(second, 96)
+    cut, following = recorded[-2:]
+    assert cut[5].all()
+    np.testing.assert_array_equal(cut[0], cut[1])
+    np.testing.assert_array_equal(following[0][:, 1], 0.0)
+    with pytest.raises(UsageError, match="autoreset mode SAME_STEP"):
+        build(gymnasium.make_vec("CartPole-v1", 2))
+
+
+class Bent(Toss):
+    """Has an operation that NumPy is not taught."""
+
+    def act(self, observation: Any, carry: Any, seed: Any, *, progress: Any) -> Acted:
+        acted = super().act(observation, carry, seed, progress=progress)
+        return Acted(acted.action, acted.carry, {"bent": tf.math.erf(acted.extras["guess"])}, acted.metrics)
+
+
+def acting(kind: type[Toss]) -> tuple[HostActing, list[str]]:
+    said: list[str] = []
+    env = factory()()
+    agent = kind(Spaces(env.observation_space, env.action_space))
+    return HostActing(agent, num_envs=COPIES, total=9.0, stream=Stream(0, "act"), say=said.append), said
+
+
+def test_what_numpy_cannot_do_tensorflow_does() -> None:
+    (bent, said), (plain, nothing) = acting(Bent), acting(Toss)
+    assert (plain.in_numpy, nothing) == (True, [])
+    assert not bent.in_numpy
+    assert said == ["acting goes through TensorFlow, which costs up to a millisecond a step: there is no NumPy for Erf"]
+    plain.reread()
+    for step in (0, 5, 100):
+        seen = [np.full((COPIES, 2), step, np.float32)]
+        one, two = (way(seen, way.first_carry, step) for way in (bent, plain))
+        np.testing.assert_array_equal(one.action, two.action)
+        np.testing.assert_array_equal(one.carry, two.carry)
+        assert one.metrics == two.metrics == {"steps": 3.0 * step}
+
+
+def test_numpy_does_not_act_where_it_does_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"BiasAdd": lambda op: lambda x, bias: x + bias + 1.0, "AddV2": lambda op: lambda x, y: x - y}
+    for name, function in wrong.items():
+        monkeypatch.setitem(__import__("advdl.rl.numpy_ops", fromlist=["OPERATIONS"]).OPERATIONS, name, function)
+    way, said = acting(Toss)
+    assert not way.in_numpy
+    assert "in NumPy it does something else" in said[0]

@@ -1,0 +1,116 @@
+"""Whether XLA compiles: said, taken for granted, or measured once and then remembered."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from advdl.training import Objective, Trainer, Tuning
+from advdl.training import compilation as module
+from advdl.training.compilation import Compilation, measure
+from advdl.training.learner import Learner
+from advdl.training.update_engine import UpdateEngine
+
+SEEN = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
+
+
+def dense() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+
+
+def convolution() -> keras.Model:
+    inputs = keras.Input((6, 6, 2))
+    inner = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.Conv2D(3, 3), keras.layers.BatchNormalization()])
+    return keras.Model(inputs, keras.layers.Flatten()(inner(inputs)), name="eye")
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> dict[bool, float]:
+    """Seconds with XLA (True) and without; what is measured is counted under ``"asked"``."""
+    said: dict[Any, float] = {True: 1.0, False: 1.0, "asked": 0}
+
+    def fake(model: keras.Model, *, jit: bool) -> float:
+        said["asked"] += 1
+        return said[jit]
+
+    monkeypatch.setattr(module, "measure", fake)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("setting", "backbones", "xla"),
+    [(None, dense, True), (True, convolution, True), (False, convolution, False), (None, lambda: None, True)],
+)
+def test_what_is_said_or_sure_is_not_measured(setting: Any, backbones: Any, xla: bool, times: Any) -> None:
+    made = backbones()
+    compilation = Compilation(setting, [made] if made else [])
+    assert compilation.assumed == compilation.decide() == xla
+    assert compilation.state() == {}
+    assert times["asked"] == 0
+
+
+@pytest.mark.parametrize(("without", "xla"), [(0.5, False), (0.8, True), (2.0, True)])
+def test_xla_is_left_for_a_clear_gain_only(without: float, xla: bool, times: Any) -> None:
+    said: list[str] = []
+    times[False] = without
+    compilation = Compilation(None, [dense(), convolution()], said.append)
+    assert [compilation.decide(), compilation.decide()] == [xla, xla]
+    assert times["asked"] == 2
+    (sentence,) = said
+    assert "XLA compiles" in sentence if xla else "own kernels" in sentence
+    assert f"'eye' takes 1000.0 ms with XLA and {1000 * without:.1f} ms without" in sentence
+
+
+def test_a_run_that_goes_on_keeps_its_program(times: Any) -> None:
+    times[False] = 0.1
+    first, second = (Compilation(None, [convolution()]) for _ in range(2))
+    assert not first.decide()
+    times[False] = 9.0
+    second.state()["xla"].assign(first.state()["xla"])
+    assert not second.decide()
+
+
+def test_measuring_takes_time_and_changes_nothing() -> None:
+    model = convolution()
+    before = [variable.numpy() for variable in model.variables]
+    assert measure(model, jit=False) > 0
+    assert all(np.array_equal(*pair) for pair in zip(before, (v.numpy() for v in model.variables), strict=True))
+
+
+class Eye(Learner):
+    def __init__(self) -> None:
+        keras.utils.set_random_seed(3)
+        self.model = convolution()
+
+    @property
+    def models(self) -> dict[str, keras.Model]:
+        return {"eye": self.model}
+
+    def objectives(self) -> list[Objective]:
+        def loss(batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+            return tf.reduce_mean(tf.square(self.model(batch["x"], training=True) - 1.0)), {}
+
+        return [Objective("see", loss, self.model.trainable_variables)]
+
+
+def engine(jit: bool | Compilation) -> UpdateEngine:
+    eye = Eye()
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(eye.model.trainable_variables)
+    trainer = Trainer(eye, {"see": Tuning(optimizer, lambda step, total: 0.1)}, total_updates=4)
+    return UpdateEngine(lambda update: {"x": tf.constant(SEEN)}, trainer, seed=0, jit=jit)
+
+
+def test_an_engine_changes_its_program_and_says_so_in_its_state(times: Any) -> None:
+    times[False] = 0.1
+    measured, plain = engine(Compilation(None, [convolution()])), engine(False)
+    for each in (measured, plain):
+        each.build()
+        while each.updates < 4:
+            each.advance(4)
+    one, other = measured.state(), plain.state()
+    assert int(one.pop("engine/xla")) == 0
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one if name.startswith("trainer/learner"))
