@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
     from advdl.experiment.run_folder import RunFolder
 
-app = typer.Typer(help="Train, evaluate and watch agents.", rich_markup_mode=None)
+app = typer.Typer(help="Train, evaluate, watch and export agents.", rich_markup_mode=None)
 
 Episodes = Annotated[int, typer.Option(min=1, help="How many episodes.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the episodes.")]
