@@ -135,7 +135,7 @@ def _bias_add(op: Any) -> Function:
 
 def _range(op: Any) -> Function:
     target = _dtype(op, "Tidx")
-    return lambda start, limit, delta: np.arange(int(start), int(limit), int(delta)).astype(target)
+    return lambda start, limit, delta: np.arange(start.item(), limit.item(), delta.item()).astype(target)
 
 
 def _leaky_relu(op: Any) -> Function:
