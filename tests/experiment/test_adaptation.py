@@ -1,6 +1,5 @@
 """A meta-trained policy adapts to an env that is named with its params; what does not fit is refused in a sentence."""
 
-
 import pytest
 
 from advdl.errors import UsageError
