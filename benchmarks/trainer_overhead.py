@@ -1,9 +1,9 @@
 """What does the trainer cost? Updates through it beside the same updates written out by hand, both one fused program.
 
 Both loops minimise the same loss of the same network on the same batches with the same optimizer, and clip the
-gradient's global norm. The one by hand is what a person would write for this loss alone: gradient, clip, apply. The trainer's adds
-what makes it the trainer of everything: the learning rate's schedule, a check that loss and gradient are finite before
-anything is changed, reports, and the count of updates. Claim: at most 3% more time an update.
+gradient's global norm. The one by hand is what a person would write for this loss alone: gradient, clip, apply. The
+trainer's adds what makes it the trainer of everything: the learning rate's schedule, a check that loss and gradient are
+finite before anything is changed, reports, and the count of updates. Claim: at most 3% more time an update.
 """
 
 import statistics
