@@ -62,7 +62,7 @@ def drifts(self: Good, noise: Any, c: Any, x: Any) -> Any:
 
 
 def forgets(self: Good, noise: Any, c: Any, x: Any) -> Any:
-    self.hidden = getattr(self, "hidden", None) or tf.Variable(tf.random.uniform([]), trainable=False)
+    self.hidden = getattr(self, "hidden", None) or np.random.uniform(0.1, 1.0)
     return tf.clip_by_value(x + 0.2 * self.hidden, -1.0, 1.0)
 
 

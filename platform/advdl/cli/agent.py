@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advdl.cli.adapt import adapt
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
 from advdl.cli.train import (
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
     from advdl.experiment.run_folder import RunFolder
 
-app = typer.Typer(help="Train, evaluate and watch agents.", rich_markup_mode=None)
+app = typer.Typer(help="Train, evaluate, watch and export agents.", rich_markup_mode=None)
+app.command()(adapt)
 
 Episodes = Annotated[int, typer.Option(min=1, help="How many episodes.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the episodes.")]
