@@ -62,6 +62,7 @@ class Episodes:
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns variables that hold this moment; what is assigned to them takes effect with ``take_back``."""
+        self.take_back()
         self._saved = self._present()
         for variable, value in zip(self._variables.values(), self._saved, strict=True):
             variable.assign(value)
