@@ -30,6 +30,13 @@ COMPONENTS = (
         "Box(1)",
     ),
     _twin("Pendulum-v1", "pendulum:Pendulum", "swing a pendulum up and hold it", "Box(3)", "Box(1)"),
+    Component(
+        "env",
+        "advdl/Navigation-v0",
+        "advdl_envs.navigation:Navigation",
+        "walk to a goal that is not shown (MAML's point robot)",
+        details={"observation": "Box(2)", "action": "Box(2)", "max_episode_steps": "100"},
+    ),
     _minatar("Asterix", "asterix:Asterix", "collect treasure, evade enemies", 4, **_LIMIT),
     _minatar("Breakout", "breakout:Breakout", "break bricks with a ball", 4, **_LIMIT),
     _minatar("Freeway", "freeway:Freeway", "cross a road of eight lanes", 7),

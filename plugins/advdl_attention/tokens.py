@@ -5,9 +5,9 @@ from typing import Any, Literal
 import gymnasium
 import keras
 import numpy as np
-from gymnasium import spaces
 
 from advdl.errors import UsageError
+from advdl.rl.images import box_shape, cannot_see
 from advdl_attention.attention import Shape
 from advdl_attention.positions import LearnedPositions, SinusoidalPositions
 from advdl_attention.transformer import TransformerBlock
@@ -68,9 +68,7 @@ def require_image(space: gymnasium.Space[Any], backbone: str, *, smallest: int) 
     """
     needs = f"it needs an image [height, width, channels] of {smallest} x {smallest} pixels or more"
     shape = box_shape(space, backbone, needs)
-    refusal = f"the backbone {backbone!r} cannot see observations of shape {list(shape)}: "
-    if len(shape) == 3 and channels_first(shape):
-        raise _first(refusal, needs, shape)
+    refusal = cannot_see(backbone, shape)
     if len(shape) == 2 or (len(shape) == 3 and min(shape[:2]) < smallest):
         raise UsageError(refusal + needs, hint="the backbone 'attention' takes it")
     if len(shape) != 3:
@@ -85,31 +83,8 @@ def require_image_or_history(space: gymnasium.Space[Any], backbone: str) -> None
     """
     needs = "it needs an image [height, width, channels], or [time, features] of a history"
     shape = box_shape(space, backbone, needs)
-    refusal = f"the backbone {backbone!r} cannot see observations of shape {list(shape)}: "
     if len(shape) not in (2, 3):
-        raise UsageError(refusal + needs, hint="the backbone 'mlp' takes it as a vector")
-    if len(shape) == 3 and channels_first(shape):
-        raise _first(refusal, needs, shape)
-
-
-def box_shape(space: gymnasium.Space[Any], backbone: str, needs: str) -> tuple[int, ...]:
-    """Returns the shape of a ``Box``.
-
-    Raises:
-        UsageError: The space is none.
-    """
-    if isinstance(space, spaces.Box):
-        return tuple(space.shape)
-    raise UsageError(
-        f"the backbone {backbone!r} cannot see observations of {type(space).__name__} spaces: {needs}",
-        hint="the backbone 'mlp' takes Box, Discrete, MultiDiscrete and MultiBinary",
-    )
-
-
-def channels_first(shape: tuple[int, ...]) -> bool:
-    """Guesses: a square after fewer channels, or a usual number of channels before two longer sides."""
-    channels, height, width = shape
-    return channels < height == width or (channels in (1, 3, 4) and min(height, width) > 4)
+        raise UsageError(cannot_see(backbone, shape) + needs, hint="the backbone 'mlp' takes it as a vector")
 
 
 class Floats(keras.layers.Layer):
@@ -189,11 +164,3 @@ class Read(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the options."""
         return {**super().get_config(), "readout": self._readout}
-
-
-def _first(refusal: str, needs: str, shape: tuple[int, ...]) -> UsageError:
-    return UsageError(
-        f"{refusal}its channels seem to come first, and {needs}, here {[*shape[1:], shape[0]]}",
-        hint="move them last with gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1); "
-        "the backbone 'mlp' takes it as it is",
-    )

@@ -1,5 +1,6 @@
 """Conv-4: the small network of few-shot classification."""
 
+import math
 from typing import Annotated, Any
 
 import gymnasium
@@ -55,7 +56,9 @@ class Conv4(keras.Model):
 
 
 class ConvolutionByMatrix(keras.layers.Layer):
-    """A 3 by 3 convolution with padding: nine shifted images beside each other, times one matrix.
+    """A 3 by 3 convolution with padding: the sum of nine shifted images, each times a matrix of its own.
+
+    Shifts are products too: the second derivatives of padding and concatenation are not batched over tasks.
 
     Args:
         filters: How many filters.
@@ -68,19 +71,32 @@ class ConvolutionByMatrix(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the filters."""
-        size = 9 * int(input_shape[-1] or 0)
-        self.kernel = self.add_weight(shape=(size, self._filters), initializer="glorot_uniform", name="kernel")
+        channels = int(input_shape[-1] or 0)
+        deviation = math.sqrt(2.0 / (9 * (channels + self._filters)))  # Glorot's, whose fans are those of all nine
+        initial = keras.initializers.RandomNormal(stddev=deviation)
+        self.kernel = self.add_weight(shape=(9, channels, self._filters), initializer=initial, name="kernel")
 
     def call(self, images: Any) -> Any:
         """Convolves ``[batch, height, width, channels]``."""
-        height, width = images.shape[1:3]
-        padded = keras.ops.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        shifted = [padded[:, row : row + height, column : column + width] for row in range(3) for column in range(3)]
-        return keras.ops.matmul(keras.ops.concatenate(shifted, axis=-1), self.kernel)
+        height, width = (int(side) for side in images.shape[1:3])
+        outputs = []
+        for row in range(3):
+            down = _shift(height, row - 1, images.dtype)
+            moved = keras.ops.einsum("ih,bhwc->biwc", down, images)
+            for column in range(3):
+                across = _shift(width, column - 1, images.dtype)
+                both = keras.ops.einsum("jw,biwc->bijc", across, moved)
+                outputs.append(keras.ops.matmul(both, self.kernel[3 * row + column]))
+        return sum(outputs[1:], outputs[0])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the shape with ``filters`` channels."""
         return (*input_shape[:-1], self._filters)
+
+
+def _shift(size: int, steps: int, dtype: Any) -> Any:
+    """Returns the matrix that moves a line by some steps and lets zeros in."""
+    return keras.ops.cast(np.eye(size, k=steps, dtype=np.float32), dtype)
 
 
 class PoolByShape(keras.layers.Layer):

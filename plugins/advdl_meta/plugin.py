@@ -51,12 +51,25 @@ _TASKS = (
     ),
 )
 
+_PLAYED = (
+    Component(
+        "tasks",
+        "navigation",
+        "advdl_meta.physics:Navigation",
+        "walk to a goal that is not shown; the goals of Finn 2017",
+    ),
+    Component("tasks", "physics", "advdl_meta.physics:Physics", "params of a compiled env, each within a range"),
+)
+
 _BACKBONES = (Component("backbone", "conv4", "advdl_meta.conv4:Conv4", "four small convolutions, for few-shot images"),)
 
-_LEARNERS = (Component("learner", "regressor", "advdl_meta.regressor:Regressor", "a backbone that predicts numbers"),)
+_LEARNERS = (
+    Component("learner", "policy", "advdl_meta.policy:Policy", "acts; imitates actions or follows their advantages"),
+    Component("learner", "regressor", "advdl_meta.regressor:Regressor", "a backbone that predicts numbers"),
+)
 
 
 @hookimpl
 def advdl_components() -> Iterable[Component]:
     """Offers the adapters, the task families, a backbone and the regressor."""
-    return (*_ADAPTERS, *_TASKS, *_BACKBONES, *_LEARNERS)
+    return (*_ADAPTERS, *_TASKS, *_PLAYED, *_BACKBONES, *_LEARNERS)

@@ -173,6 +173,7 @@ class ActorCritic(Agent):
         bonus = tf.reduce_mean(batch["entropy_weight"] * entropy)
         loss = policy_loss + self.settings.value_weight * value_loss - bonus
         report = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": tf.reduce_mean(entropy)}
+        report["entropy_weight"] = tf.reduce_mean(batch["entropy_weight"])
         return loss, report | dict(aux)
 
 

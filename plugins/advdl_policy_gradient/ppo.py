@@ -105,7 +105,8 @@ class PPO(ActorCritic):
         clipped = tf.clip_by_value(ratio, 1.0 - clip, 1.0 + clip)
         loss = -tf.reduce_mean(tf.minimum(ratio * advantage, clipped * advantage))
         outside = tf.reduce_mean(tf.cast(tf.abs(ratio - 1.0) > clip, tf.float32))
-        return loss, {"kl": tf.reduce_mean(ratio - 1.0 - change), "clip_fraction": outside}
+        distance = tf.reduce_mean(ratio - 1.0 - change)
+        return loss, {"kl": distance, "clip_fraction": outside, "clip": tf.reduce_mean(clip)}
 
     def value_loss(self, batch: Batch, value: tf.Tensor) -> tf.Tensor:
         """Returns the squared error, where asked the greater of that and the clipped value's."""

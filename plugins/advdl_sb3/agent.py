@@ -1,11 +1,11 @@
 """SB3Agent: an algorithm of stable-baselines3 as an agent with its own learning loop."""
 
 import contextlib
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -14,7 +14,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, VecTransposeImage
 
 from advdl.errors import UsageError
-from advdl.rl.evaluation import make_env
+from advdl.rl.env_factory import EnvFactory
 from advdl.rl.own_loop import POLICY, Assignment, Foreign, OwnLoopAgent, Report
 from advdl.training.tensors import Array
 from advdl_sb3.generators import Generators
@@ -72,6 +72,8 @@ class SB3Agent(OwnLoopAgent):
             self._copies = _make(assignment)
             env = self._normalised(normalise_observations, normalise_rewards, settings.get("gamma", 0.99))
             self.model = self._build(env, networks, device, settings)
+            # An env's class may share one space among all its instances, those of the evaluation too.
+            self.model.action_space = copy.deepcopy(self.model.action_space)
             self._generators = Generators()
         self._logger = RunLogger()
         self.model.set_logger(self._logger)
@@ -106,8 +108,8 @@ class SB3Agent(OwnLoopAgent):
         arrays |= {f"{POLICY}{name}": array for name, array in normaliser_arrays(self.model).items()}
         arrays |= {f"loop/{name}": array for name, array in training_arrays(self.model).items()}
         arrays |= {f"generators/{name}": array for name, array in self._generators.state().items()}
-        for index, copy in enumerate(self._replayed()):
-            arrays |= {f"env/{index}/{name}": array for name, array in copy.episode()[0].items()}
+        for index, one in enumerate(self._replayed()):
+            arrays |= {f"env/{index}/{name}": array for name, array in one.episode()[0].items()}
         return arrays
 
     def facts(self) -> Mapping[str, Any]:
@@ -115,7 +117,7 @@ class SB3Agent(OwnLoopAgent):
         return {
             "loop": training_facts(self.model),
             "generators": self._generators.facts(),
-            "envs": [copy.episode()[1] for copy in self._replayed()] if self._began else [],
+            "envs": [one.episode()[1] for one in self._replayed()] if self._began else [],
         }
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Sequence[str]:
@@ -162,7 +164,7 @@ class SB3Agent(OwnLoopAgent):
         return self.model._last_obs is not None
 
     def _replayed(self) -> list[Replayed]:
-        return [copy for copy in self._copies.envs if isinstance(copy, Replayed)] if self._began else []
+        return [one for one in self._copies.envs if isinstance(one, Replayed)] if self._began else []
 
     def _collect_or_pause(self, *arguments: Any, **named: Any) -> Any:
         if self.model.num_timesteps >= self._until:
@@ -193,17 +195,17 @@ class SB3Agent(OwnLoopAgent):
             ) from error
 
     def _found_again(self, index: int, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> bool:
-        copy = self._copies.envs[index]
-        assert isinstance(copy, Replayed)
-        if copy.replay(below(arrays, f"env/{index}/"), facts["envs"][index]):
+        one = self._copies.envs[index]
+        assert isinstance(one, Replayed)
+        if one.replay(below(arrays, f"env/{index}/"), facts["envs"][index]):
             return True
-        self._begin_anew(index, copy)
+        self._begin_anew(index, one)
         return False
 
-    def _begin_anew(self, index: int, copy: Replayed) -> None:
+    def _begin_anew(self, index: int, one: Replayed) -> None:
         """Gives an episode up as at a time limit, and begins another with a seed of this place in the run."""
         seed = np.random.SeedSequence([self.assignment.seed, self.env_steps, index]).generate_state(1)[0]
-        observation, _ = copy.reset(seed=int(seed & 0x7FFFFFFF))
+        observation, _ = one.reset(seed=int(seed & 0x7FFFFFFF))
         replace_row(self.model, index, observation)
         replay = getattr(self.model, "replay_buffer", None)
         if replay is not None:
@@ -245,10 +247,8 @@ def _put(rows: Any, index: int, value: Any) -> None:
 
 
 def _make(assignment: Assignment) -> DummyVecEnv:
-    def one_copy() -> gymnasium.Env[Any, Any]:
-        return make_env(assignment.env_id, assignment.env_options)
-
-    env = make_vec_env(one_copy, n_envs=assignment.num_envs, seed=assignment.seed, wrapper_class=Replayed)
+    factory = EnvFactory.of(assignment.env_id, assignment.env_options, assignment.env_wrappers)
+    env = make_vec_env(factory.checked, n_envs=assignment.num_envs, seed=assignment.seed, wrapper_class=Replayed)
     assert isinstance(env, DummyVecEnv)
     return env
 

@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from advdl.errors import UsageError
 from advdl.plugin import Factory, Part
+from advdl.rl.images import box_shape, cannot_see
 
 Pooling = Literal["average", "max", "flatten"]
 LayerPart = Annotated[Factory, Part("layer")] | None
@@ -100,22 +101,10 @@ def _turned(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
 
 def _check(space: gymnasium.Space[Any], backbone: str, smallest: int) -> None:
     needs = f"it needs an image [height, width, channels] of {smallest} x {smallest} pixels or more"
-    if not isinstance(space, spaces.Box):
-        raise UsageError(
-            f"the backbone {backbone!r} cannot see observations of {type(space).__name__} spaces: {needs}",
-            hint="the backbone 'mlp' takes Box, Discrete, MultiDiscrete and MultiBinary",
-        )
-    shape = tuple(space.shape)
-    refusal = f"the backbone {backbone!r} cannot see observations of shape {list(shape)}: "
+    shape = box_shape(space, backbone, needs)
+    refusal = cannot_see(backbone, shape)
     if len(shape) != 3:
         raise UsageError(refusal + needs, hint=_hint_for_rank(shape))
-    if _channels_first(shape):
-        moved = [*shape[1:], shape[0]]
-        raise UsageError(
-            f"{refusal}its channels seem to come first, and {needs}, here {moved}",
-            hint="move them last with gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1), or take "
-            "the backbone 'nature_cnn' with channels_first=true; 'mlp' takes it as it is",
-        )
     if min(shape[:2]) < smallest:
         raise UsageError(refusal + needs, hint=f"the backbone {_that_fits(min(shape[:2]))!r} takes it")
 
@@ -127,12 +116,6 @@ def _hint_for_rank(shape: tuple[int, ...]) -> str:
             "the backbone 'attention' takes it as a history, 'mlp' as a vector"
         )
     return "the backbone 'mlp' takes it as a vector"
-
-
-def _channels_first(shape: tuple[int, ...]) -> bool:
-    """Guesses: a square after fewer channels, or a usual number of channels before two longer sides."""
-    channels, height, width = shape
-    return channels < height == width or (channels in (1, 3, 4) and min(height, width) > 4)
 
 
 def _that_fits(side: int) -> str:

@@ -36,7 +36,7 @@ def test_every_kind_gives_a_package_whose_test_passes_untouched(packages: Packag
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stdout[-5000:]
     assert f"{len(kinds())} passed" in done.stdout
@@ -70,25 +70,6 @@ def test_what_is_written_is_formatted_and_linted_as_it_says_itself(kind: str, tm
             words = [sys.executable, "-m", "ruff", *check, "--no-cache"]
             done = subprocess.run(words, cwd=made.folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout
-
-
-def test_what_is_written_is_typed_as_it_says_itself(tmp_path: Path) -> None:
-    """One run of mypy for all, with the settings that each has."""
-    folders = [scaffold(f"toy-{kind}", kind, tmp_path).folder for kind in kinds()]
-    settings = {str(tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["mypy"]) for folder in folders}
-    assert len(settings) == 1
-    files = [str(path) for folder in folders for path in folder.rglob("*.py")]
-    search = os.pathsep.join(str(folder / "src") for folder in folders)
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", folders[0] / "pyproject.toml", *files],
-        env=os.environ | {"MYPYPATH": search},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
 
 
 def test_every_kind_of_component_can_be_written() -> None:

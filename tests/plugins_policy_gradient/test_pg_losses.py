@@ -44,7 +44,7 @@ def pieces(agent: Any, batch: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 def loss_of(agent: Any, batch: dict[str, Any]) -> tuple[float, dict[str, float]]:
     (objective,) = agent.objectives()
-    loss, aux = objective.loss({name: tf.constant(value) for name, value in batch.items()}, SEED)
+    loss, aux = objective.loss(agent.prepare({name: tf.constant(value) for name, value in batch.items()}), SEED)
     return float(loss), {name: float(value) for name, value in aux.items()}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 class Pixels(gymnasium.Env):
     """Noise; the first action pays."""
 
+    # Of the class, as in many envs: what one copy draws from it must not change what another draws.
     observation_space = gymnasium.spaces.Box(0, 255, (12, 12, 3), np.uint8)
     action_space = gymnasium.spaces.Discrete(3)
 

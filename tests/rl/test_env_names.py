@@ -69,7 +69,9 @@ def test_an_unknown_name_says_what_is_near(name: str, says: str, hint: str, host
         ("LunarLander", "Box2D", "pip install 'gymnasium[box2d]'"),
         ("HalfCheetah", "mujoco", "pip install 'gymnasium[mujoco]'"),
         ("phys2d/CartPole", "jax", "pip install 'gymnasium[jax]'"),
-        ("ALE/Pong-v5", "ale_py", "pip install 'gymnasium[atari]'"),
+        ("ALE/Pong-v5", "ale_py", "pip install 'advdl[atari]'"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid", "pip install 'advdl[minigrid]'"),
+        ("BabyAI-GoToLocal", "minigrid", "pip install 'advdl[minigrid]'"),
     ],
 )
 def test_a_missing_package_comes_with_its_pip_line(

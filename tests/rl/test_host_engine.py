@@ -16,6 +16,7 @@ from advdl.rl import Acted, Agent, Spaces, UniformReplay
 from advdl.rl.host_acting import HostActing
 from advdl.rl.host_engine import HostEngine
 from advdl.rl.host_vector import HostVectorEnv
+from advdl.rl.numpy_ops import OPERATIONS
 from advdl.training import Objective, Trainer, Tuning
 from advdl.training.randomness import Stream
 
@@ -126,35 +127,65 @@ def test_a_source_is_given_what_happened() -> None:
     assert int(engine._trainer.updates) == 2 * (150 // 15 - 1)
 
 
-def test_how_a_run_is_cut_into_calls_changes_no_bit() -> None:
-    whole = snapshot(run(build(), 300))
-    assert_same(snapshot(run(build(chunk_seconds=0.0), 300, 6, 63, 90, 201)), whole)
+class Rerun:
+    """Two engines that can be put back to their beginning: tracing one takes longer than a run."""
+
+    def __init__(self) -> None:
+        self.engines = build(), build()
+        for engine in self.engines:
+            engine.build()
+        self._beginning = snapshot(self.engines[0])
+
+    def begin(self, index: int = 0) -> HostEngine:
+        engine = self.engines[index]
+        put(engine, self._beginning)
+        engine._chunk_seconds = 10.0
+        return engine
+
+
+def put(engine: HostEngine, values: dict[str, Any]) -> None:
+    for name, variable in engine.state().items():
+        variable.assign(values[name])
+
+
+@pytest.fixture(scope="module")
+def rerun() -> Rerun:
+    return Rerun()
+
+
+@pytest.fixture(scope="module")
+def whole(rerun: Rerun) -> dict[str, Any]:
+    return snapshot(run(rerun.begin(), 300))
+
+
+def test_how_a_run_is_cut_into_calls_changes_no_bit(rerun: Rerun, whole: dict[str, Any]) -> None:
+    engine = rerun.begin()
+    engine._chunk_seconds = 0.0
+    assert_same(snapshot(run(engine, 300, 6, 63, 90, 201)), whole)
 
 
 @pytest.mark.parametrize("stop", [0, 87, 150])
-def test_another_engine_goes_on_from_the_variables_with_the_same_bits(stop: int) -> None:
-    first, second = build(), run(build(), 60)
-    first.build(), second.build()
-    run(first, stop)
-    taken_over = snapshot(first)
-    for name, variable in second.state().items():
-        variable.assign(taken_over[name])
-    assert_same(snapshot(run(second, 300)), snapshot(run(first, 300)))
+def test_another_engine_goes_on_from_the_variables_with_the_same_bits(
+    stop: int, rerun: Rerun, whole: dict[str, Any]
+) -> None:
+    first, second = rerun.begin(0), run(rerun.begin(1), 60)
+    put(second, snapshot(run(first, stop)))
+    assert_same(snapshot(run(second, 300)), whole)
 
 
-def test_reading_the_state_disturbs_nothing() -> None:
-    engine = build()
+def test_reading_the_state_disturbs_nothing(rerun: Rerun, whole: dict[str, Any]) -> None:
+    engine = rerun.begin()
     for stop in range(30, 301, 30):
-        run(engine, stop)
-        snapshot(engine)
-    assert_same(snapshot(engine), snapshot(run(build(), 300)))
+        snapshot(run(engine, stop))
+    assert_same(snapshot(engine), whole)
 
 
-def test_it_stops_at_the_first_value_that_is_not_finite() -> None:
-    engine = build()
-    engine._agent.poison_after.assign(100)
+def test_it_stops_at_the_first_value_that_is_not_finite(rerun: Rerun) -> None:
+    engine = rerun.begin()
+    engine._agent.poison_after.assign(100)  # type: ignore[attr-defined]
     with pytest.raises(DivergedError, match=r"objective 'fit': the loss is nan$"):
         run(engine, TOTAL)
+    engine._agent.poison_after.assign(10**6)  # type: ignore[attr-defined]
 
 
 def test_gymnasiums_own_vector_env_does_too_and_its_episodes_are_cut_at_a_resume() -> None:
@@ -208,7 +239,7 @@ def test_what_numpy_cannot_do_tensorflow_does() -> None:
 def test_numpy_does_not_act_where_it_does_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"BiasAdd": lambda op: lambda x, bias: x + bias + 1.0, "AddV2": lambda op: lambda x, y: x - y}
     for name, function in wrong.items():
-        monkeypatch.setitem(__import__("advdl.rl.numpy_ops", fromlist=["OPERATIONS"]).OPERATIONS, name, function)
+        monkeypatch.setitem(OPERATIONS, name, function)  # type: ignore[arg-type]
     way, said = acting(Toss)
     assert not way.in_numpy
     assert "in NumPy it does something else" in said[0]

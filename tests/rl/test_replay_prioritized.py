@@ -97,9 +97,10 @@ def test_a_new_transition_has_the_greatest_priority_that_there_was() -> None:
 def test_what_lost_its_frames_is_never_drawn() -> None:
     stream = Stream(3, stack=4, length=2.0)
     source = replay(stream, 60, batch_size=2_000, frame_stack=4, n_step=2, gamma=0.9)
+    add = tf.function(source.add, autograph=False)
     for number in range(100):
-        source.add(stream.step())
-        if number % 10 == 9:
+        add(stream.step())
+        if number % 20 == 19:
             batch = source.sample(SEED, FIRST)
             readable = {*np.asarray(source._ring.draw(SEED, 4_000)).tolist()}
             assert {*np.asarray(batch["row"]).tolist()} == readable

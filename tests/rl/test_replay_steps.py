@@ -76,8 +76,9 @@ def test_short_episodes_cost_the_oldest_transitions_and_nothing_else() -> None:
     """Episodes of two steps take six frames, so a third of the transitions fit."""
     stream = Stream(3, stack=4, length=2.0)
     memory = ring(stream, 120, frame_stack=4)
+    add = tf.function(memory.add, autograph=False)
     for _ in range(200):
-        _, lost = memory.add(stream.step())
+        _, lost = add(stream.step())
     rows = stream.rows(memory.capacity)
     drawn = np.asarray(memory.draw(SEED, 20_000))
     assert not differences(memory, stream, {row: rows[row] for row in {*drawn.tolist()}}, 1)
@@ -146,13 +147,14 @@ def test_a_replay_that_was_restored_goes_on_as_if_it_had_never_stopped() -> None
 
     stream = Stream(2, stack=2, length=5.0)
     kept, fresh = replay(), replay()
-    steps = [stream.step() for _ in range(60)]
+    add_kept, add_fresh = (tf.function(source.add, autograph=False) for source in (kept, fresh))
+    steps = [stream.step() for _ in range(43)]
     for step in steps[:33]:
-        kept.add(step)
+        add_kept(step)
     for name, variable in fresh.state().items():
         variable.assign(kept.state()[name])
     for step in steps[33:]:
-        kept.add(step)
-        fresh.add(step)
+        add_kept(step)
+        add_fresh(step)
         for one, other in zip(kept.sample(SEED, FIRST).values(), fresh.sample(SEED, FIRST).values(), strict=True):
             np.testing.assert_array_equal(one, other)

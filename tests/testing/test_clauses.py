@@ -1,8 +1,9 @@
 """Every clause of every contract stands in the docs, and is broken by a test; what is broken leads to the page."""
 
+import importlib.util
 import re
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,12 @@ PARTS_OF_CLAUSES = ("env", "sampler", "data", "tasks", "adapter")  # their tests
 
 
 def clauses(module: str) -> list[str]:
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        import generate
-    finally:
-        sys.path.pop(0)
+    """Lists a contract's clauses as the docs' generator finds them."""
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
     return [line.removeprefix("- ") for line in generate.clause_list(module).splitlines()]
 
 
@@ -37,12 +39,9 @@ def test_the_page_explains_each_clause(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in (*KINDS, "source") if kind not in PARTS_OF_CLAUSES])
 def test_each_clause_is_broken_by_a_test(kind: str) -> None:
-    assert [clause for clause in clauses(kind) if not tested(clause)] == []
+    assert [clause for clause in clauses(kind) if not is_broken(clause)] == []
 
 
-def tested(clause: str) -> bool:
+def is_broken(clause: str) -> bool:
     """Looks for the whole sentence; where something is filled in, for the rest of it."""
-    if clause in TESTS:
-        return True
-    whole = re.escape(clause).replace(re.escape("..."), r"[^\n]*?")
-    return "..." in clause and re.search(whole, TESTS) is not None
+    return all(part in TESTS for part in clause.split("...") if len(part) > 3)

@@ -93,7 +93,7 @@ class FullDisk(Disk):
 class LyingDisk(Disk):
     def save_arrays(self, path, arrays):
         super().save_arrays(path, arrays)
-        os.truncate(path, 100)
+        os.truncate(path, 10)
 
 
 @pytest.mark.parametrize("disk", [FullDisk, LyingDisk])

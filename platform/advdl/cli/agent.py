@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advdl.cli.adapt import adapt
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
 from advdl.cli.train import (
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
     from advdl.experiment.run_folder import RunFolder
 
-app = typer.Typer(help="Train, evaluate and watch agents.", rich_markup_mode=None)
+app = typer.Typer(help="Train, evaluate, watch and export agents.", rich_markup_mode=None)
+app.command()(adapt)
 
 Episodes = Annotated[int, typer.Option(min=1, help="How many episodes.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the episodes.")]
@@ -196,6 +198,40 @@ def watch(
     watched = watch_policy(act, facts.host_id, episodes=episodes, seed=seed, video=video, **_env_of(folder))
     data = {"run": folder.id, "checkpoint": step, "returns": list(watched.returns), "video": watched.video}
     emit(data, json=as_json, table=lambda: _watched_text(watched))
+
+
+@app.command("export")
+def export_policy(
+    context: typer.Context,
+    run: Run,
+    kind: Annotated[str, typer.Option("--format", help="onnx, savedmodel or litert.")] = "onnx",
+    checkpoint: Which = "best",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file, or the folder of a SavedModel; in the run's folder when left out."),
+    ] = None,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's policy as a file that acts without advdl, checked against the live one."""
+    from advdl.cli.output import warn
+    from advdl.errors import unknown_name
+    from advdl.experiment.policy import load_agent
+    from advdl.training.backend import start_tensorflow
+
+    formats = ("onnx", "savedmodel", "litert")
+    if kind not in formats:
+        raise unknown_name("format", kind, formats, command="advdl agent export --help")
+    folder = _open(run, runs_dir)
+    start_tensorflow()
+    from advdl.rl.export import SUFFIXES, export
+
+    agent, step = load_agent(folder, plugin_host(context), checkpoint, warn)
+    target = output or folder.exports / f"step-{step:012d}-{kind}{SUFFIXES[kind]}"
+    export(agent, target, kind)
+    emit(
+        {"run": folder.id, "checkpoint": step, "format": kind, "file": target}, json=as_json, table=lambda: str(target)
+    )
 
 
 def _env_of(folder: "RunFolder") -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Noun:
 
 
 NOUNS = (
-    Noun("agent", "Train, evaluate and watch agents.", "advdl.cli.agent:app"),
+    Noun("agent", "Train, evaluate, watch and export agents.", "advdl.cli.agent:app"),
     Noun("meta", "Train what adapts to new tasks, and evaluate it.", "advdl.cli.meta:app"),
     Noun("model", "Train and evaluate classifiers and generative models.", "advdl.cli.model:app"),
     Noun("env", "List, describe and check envs.", "advdl.cli.env:app"),

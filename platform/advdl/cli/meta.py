@@ -78,15 +78,13 @@ def evaluate(
     """Adapt to held-out tasks, and measure before and after some numbers of inner steps."""
     from advdl.cli.output import warn
     from advdl.experiment.find_runs import runs_root
-    from advdl.experiment.meta_work import judged, load_meta
+    from advdl.experiment.meta_work import build_judge, judged, load_meta
     from advdl.experiment.run_folder import RunFolder
 
     wanted = _numbers(steps)
     folder = RunFolder.open(run, runs_root(runs_dir, os.environ))
     parts, step = load_meta(folder, plugin_host(context), checkpoint, warn)
-    from advdl.training.meta_engine import Judge
-
-    verdict = judged(parts, Judge(parts.tasks, parts.adapter), count=tasks, steps=wanted, seed=seed)
+    verdict = judged(parts, build_judge(parts), count=tasks, steps=wanted, seed=seed)
     files = _save(verdict.images, picture or folder.path / "pictures" / f"step-{step:012d}-seed-{seed}.png")
     data = {"run": folder.id, "checkpoint": step, "seed": seed, **verdict.figures, **verdict.details, "pictures": files}
     emit(data, json=as_json, table=lambda: _table(folder.id, step, verdict.details, verdict.figures, files))

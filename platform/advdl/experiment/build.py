@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from advdl.rl.policy import HostPolicy
     from advdl.rl.source import Source
     from advdl.training.compilation import Compilation
+    from advdl.training.devices import Devices
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from advdl.plugin.host import PluginHost
+    from advdl.rl.acting_meta import ActingJudge, ActingMetaEngine
     from advdl.training.adapter import Adapter
     from advdl.training.checkpoint import CheckpointStore
-    from advdl.training.meta_engine import MetaEngine
+    from advdl.training.meta_engine import Judge, MetaEngine
     from advdl.training.metrics import RunningMeans
     from advdl.training.state import Array, State
-    from advdl.training.tasks import Tasks
 
 _INTERVAL = 1.96  # standard errors of a 95% interval
 
@@ -34,11 +34,11 @@ class MetaParts:
     """What a meta-learner is made of.
 
     Attributes:
-        tasks: What it adapts to.
+        tasks: What it adapts to: ``Tasks`` that are drawn, or ``EnvTasks`` that are played.
         adapter: What is trained.
     """
 
-    tasks: "Tasks"
+    tasks: Any
     adapter: "Adapter"
 
 
@@ -53,7 +53,7 @@ class MetaWork:
 
     unit, watched, target = "meta-updates", "learn/meta/loss", None
 
-    def __init__(self, experiment: Experiment, parts: MetaParts, engine: "MetaEngine") -> None:
+    def __init__(self, experiment: Experiment, parts: MetaParts, engine: "MetaEngine | ActingMetaEngine") -> None:
         self._parts, self._engine = parts, engine
         self._seed = experiment.section(General).seed
         self._evaluation = experiment.section(MetaEvaluation)
@@ -102,11 +102,18 @@ class MetaWork:
 
 def build(experiment: Experiment, host: "PluginHost") -> MetaWork:
     """Builds the work of a run of the family ``meta``."""
+    from advdl.rl.env_tasks import EnvTasks
+
+    parts = build_parts(experiment, host)
+    played = isinstance(parts.tasks, EnvTasks)
+    return MetaWork(experiment, parts, (_acting_engine if played else _engine)(experiment, host, parts))
+
+
+def _engine(experiment: Experiment, host: "PluginHost", parts: MetaParts) -> "MetaEngine":
     from advdl.training.meta_engine import MetaEngine
 
     general, section = experiment.section(General), experiment.section(TrainerSection)
-    parts = build_parts(experiment, host)
-    engine = MetaEngine(
+    return MetaEngine(
         parts.tasks,
         parts.adapter,
         build_trainer(experiment, host, parts.adapter, general.steps),
@@ -115,7 +122,32 @@ def build(experiment: Experiment, host: "PluginHost") -> MetaWork:
         jit=section.jit != "off",
         chunk_seconds=section.chunk_seconds,
     )
-    return MetaWork(experiment, parts, engine)
+
+
+def _acting_engine(experiment: Experiment, host: "PluginHost", parts: MetaParts) -> "ActingMetaEngine":
+    from advdl.rl.acting_meta import ActingMetaEngine
+
+    general, section = experiment.section(General), experiment.section(TrainerSection)
+    meta = experiment.section(Meta)
+    return ActingMetaEngine(
+        parts.tasks,
+        parts.adapter,
+        build_trainer(experiment, host, parts.adapter, general.steps * meta.epochs),
+        meta_batch=meta.batch,
+        epochs=meta.epochs,
+        seed=general.seed,
+        jit=section.jit != "off",
+        chunk_seconds=section.chunk_seconds,
+    )
+
+
+def build_judge(parts: MetaParts) -> "Judge | ActingJudge":
+    """Builds what judges a meta-learner that is not in training."""
+    from advdl.rl.acting_meta import ActingJudge
+    from advdl.rl.env_tasks import EnvTasks
+    from advdl.training.meta_engine import Judge
+
+    return (ActingJudge if isinstance(parts.tasks, EnvTasks) else Judge)(parts.tasks, parts.adapter)
 
 
 def build_parts(experiment: Experiment, host: "PluginHost") -> MetaParts:
@@ -125,7 +157,7 @@ def build_parts(experiment: Experiment, host: "PluginHost") -> MetaParts:
         UsageError: They do not fit each other.
     """
     with building(experiment):
-        tasks: Tasks = host.build("tasks", experiment.data["tasks"])
+        tasks = host.build("tasks", experiment.data["tasks"])
         learner = host.build("learner", experiment.data["learner"], tasks.spec)
         adapter: Adapter = host.build("adapter", experiment.data["adapter"], learner)
     return MetaParts(tasks, adapter)
@@ -167,9 +199,7 @@ def load_meta(
     return parts, store.restore(used_state(parts.adapter, experiment), step, partial=True, warn=warn).step
 
 
-def judged(
-    parts: MetaParts, judge: "Callable[..., Mapping[str, Array]]", *, count: int, steps: Sequence[int], seed: int
-) -> Verdict:
+def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps: Sequence[int], seed: int) -> Verdict:
     """Adapts to held-out tasks; the score is that after the inner steps of training."""
     from advdl.experiment.task_pictures import pictures
 
@@ -180,7 +210,7 @@ def judged(
     for name, values in found.items():
         for column, step in enumerate(measured):
             figures |= _mean(f"{name}/after_{step}", values[:, column])
-    name, sign = _score(adapter, found)
+    name, sign = judge.score, 1.0 if judge.better == "higher" else -1.0
     text = ", ".join(
         f"{step}: {figures[f'{name}/after_{step}']:.3f} ± {figures[f'{name}/after_{step}/interval']:.3f}"
         for step in measured
@@ -198,13 +228,3 @@ def _mean(name: str, values: "Array") -> dict[str, float]:
     """Returns the mean over tasks and half the width of its 95% interval."""
     interval = _INTERVAL * float(values.std()) / len(values) ** 0.5
     return {name: float(values.mean()), f"{name}/interval": interval}
-
-
-def _score(adapter: "Adapter", found: "Mapping[str, Array]") -> tuple[str, float]:
-    """Returns the figure that decides, and 1 where more is better."""
-    from advdl.training.data_learner import DataLearner
-
-    learner = adapter.learner
-    if isinstance(learner, DataLearner) and learner.score in found:
-        return learner.score, 1.0 if learner.better == "higher" else -1.0
-    return next(iter(found)), -1.0

@@ -11,7 +11,7 @@ from advdl.experiment.config import Experiment
 from advdl.experiment.schema import Evaluation, General, OwnLoopEnv
 from advdl.experiment.work import Verdict
 from advdl.rl.env_names import EnvFacts, env_facts
-from advdl.rl.evaluation import evaluate, make_env
+from advdl.rl.evaluation import evaluate
 from advdl.rl.own_loop import POLICY, Assignment, OwnLoopAgent
 from advdl.rl.spaces import Spaces
 from advdl.training.checkpoint import CheckpointStore, Restored
@@ -42,7 +42,7 @@ class OwnLoopWork:
         self.agent, self._facts = agent, facts
         self._seed = experiment.section(General).seed
         self._episodes = experiment.section(Evaluation).episodes
-        self._options = experiment.section(OwnLoopEnv).options
+        self._env = experiment.section(OwnLoopEnv)
         self.target = facts.reward_threshold
         self.metrics = Means()
 
@@ -82,7 +82,8 @@ class OwnLoopWork:
                 self._facts.host_id,
                 episodes=self._episodes,
                 seed=evaluation_seed(self._seed, purpose, self.step),
-                env_options=self._options,
+                env_options=self._env.options,
+                env_wrappers=self._env.wrappers,
             )
         )
 
@@ -142,9 +143,10 @@ def build(experiment: Experiment, host: "PluginHost") -> OwnLoopWork:
 def build_agent(experiment: Experiment, host: "PluginHost") -> tuple[OwnLoopAgent, EnvFacts]:
     """Builds the agent of a run, whose state is still to be restored."""
     general, env = experiment.section(General), experiment.section(OwnLoopEnv)
-    facts = env_facts(env.id, host)
-    with make_env(facts.host_id, env.options) as made:
-        spaces = Spaces(made.observation_space, made.action_space)
-    assignment = Assignment(spaces, facts.host_id, env.num, general.seed, general.steps, env.options)
+    facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
+    spaces = Spaces(facts.observation, facts.action)
+    assignment = Assignment(
+        spaces, facts.host_id, env.num, general.seed, general.steps, env_options=env.options, env_wrappers=env.wrappers
+    )
     agent: OwnLoopAgent = host.build("agent", experiment.data["agent"], assignment)
     return agent, facts

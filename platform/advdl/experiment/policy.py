@@ -10,6 +10,7 @@ from advdl.experiment.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
+    from advdl.rl.agent import Agent
     from advdl.rl.env_names import EnvFacts
     from advdl.rl.evaluation import Act
     from advdl.training.checkpoint import CheckpointStore
@@ -33,19 +34,43 @@ def load_policy(
         UsageError: The run has no agent, or there is no such checkpoint.
         CorruptError: It is damaged, and so is every other.
     """
-    from advdl.training.checkpoint import CheckpointStore
-
     family = folder.record().family
     if family == "own_loop":
         return _load_own_loop(folder, host, checkpoint, warn)
     if family != "agent":
         raise UsageError(f"run {folder.id} has no agent: it trained a {family}", hint="advdl runs list")
+    _, act, facts, step = _load(folder, host, checkpoint, warn)
+    return act, facts, step
+
+
+def load_agent(
+    folder: RunFolder, host: "PluginHost", checkpoint: str = "best", warn: Callable[[str], None] = print
+) -> "tuple[Agent, int]":
+    """Rebuilds a run's agent as ``load_policy`` does; returns it and the checkpoint's step.
+
+    Raises:
+        UsageError: The run has no agent of advdl's own, or there is no such checkpoint.
+        CorruptError: It is damaged, and so is every other.
+    """
+    family = folder.record().family
+    if family != "agent":
+        what = "an agent with its own loop" if family == "own_loop" else f"a {family}"
+        raise UsageError(f"run {folder.id} cannot be exported: it trained {what}", hint="advdl runs list")
+    agent, _, _, step = _load(folder, host, checkpoint, warn)
+    return agent, step
+
+
+def _load(
+    folder: RunFolder, host: "PluginHost", checkpoint: str, warn: Callable[[str], None]
+) -> "tuple[Agent, Act, EnvFacts, int]":
+    from advdl.training.checkpoint import CheckpointStore
+
     store = CheckpointStore(folder.checkpoints)
     experiment = folder.experiment(host)
     agent, act, facts = build_policy(experiment, host)
     step = chosen_step(store, checkpoint)
     restored = store.restore(used_state(agent, experiment), step, partial=True, warn=warn)
-    return act, facts, restored.step
+    return agent, act, facts, restored.step
 
 
 def _load_own_loop(

@@ -67,7 +67,8 @@ class Env(Section):
     num: int = Field(16, ge=1, description="copies of the env that are stepped together")
     options: dict[str, Any] = Field({}, description="further arguments of gymnasium.make")
     wrappers: list[str | dict[str, Any]] = Field(
-        [], description="wrappers of gymnasium.wrappers around each copy, by name, or as a table with name and options"
+        [],
+        description="wrappers around each copy: of gymnasium.wrappers by name, or module:Class; tables have options",
     )
     workers: int = Field(0, ge=0, description="processes that the host engine steps the copies in; 0 is this one")
     timeout: Finite = Field(60.0, gt=0, description="seconds that a step or a reset of the host engine may take")
@@ -79,10 +80,16 @@ class Env(Section):
     )
 
 
-class OwnLoopEnv(Env):
+_FIELDS: Any = Env.model_fields
+
+
+class OwnLoopEnv(Section):
     """What an agent with its own learning loop acts in."""
 
+    id: str = _FIELDS["id"]
     num: int = Field(1, ge=1, description="copies of the env that are stepped in turn")
+    options: dict[str, Any] = _FIELDS["options"]
+    wrappers: list[str | dict[str, Any]] = _FIELDS["wrappers"]
 
 
 class Trainer(Section):
@@ -134,6 +141,7 @@ class Meta(Section):
     """How a meta-learner is trained."""
 
     batch: int = Field(25, ge=1, description="tasks in a meta-batch")
+    epochs: int = Field(4, ge=1, description="updates on a meta-batch that was played; drawn ones serve once")
 
 
 class MetaEvaluation(Section):

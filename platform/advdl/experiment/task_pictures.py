@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from advdl.rl.env_tasks import EnvTasks
     from advdl.training.adapter import Adapter
     from advdl.training.tasks import Tasks
 
@@ -19,7 +22,7 @@ Points = NDArray[Any]
 Picture = NDArray[np.uint8]
 
 
-def pictures(tasks: "Tasks", adapter: "Adapter", *, steps: Sequence[int], seed: int) -> dict[str, Picture]:
+def pictures(tasks: "Tasks | EnvTasks", adapter: "Adapter", *, steps: Sequence[int], seed: int) -> dict[str, Picture]:
     """Draws a few held-out tasks with the predictions after each number of inner steps.
 
     Returns:
@@ -112,7 +115,9 @@ def _steps_text(step: int) -> str:
     return "before" if step == 0 else f"after {step} step{'s' if step > 1 else ''}"
 
 
-def _are_curves(tasks: "Tasks", adapter: "Adapter") -> bool:
+def _are_curves(tasks: "Tasks | EnvTasks", adapter: "Adapter") -> "TypeGuard[Tasks]":
+    from advdl.training.tasks import Tasks
+
     spec = tasks.spec
     numbers = spec.x.shape == (1,) and spec.c is not None and spec.c.shape == (1,)
-    return numbers and hasattr(adapter.learner, "predict")
+    return isinstance(tasks, Tasks) and numbers and hasattr(adapter.learner, "predict")

@@ -43,7 +43,7 @@ def start_backbone(work: Work, experiment: Experiment, host: "PluginHost") -> st
     loaded = store.load(store.best())
     arrays = backbone_arrays(loaded.arrays, signature(backbones[0])) if backbones else None
     if arrays is None:
-        name = (experiment.data["agent"].get("backbone") or {}).get("name")
+        name = (experiment.data.get("agent", {}).get("backbone") or {}).get("name")
         raise UsageError(
             f"run {source.id} has no backbone like this run's ({name or 'it has none'})",
             hint="both need the same agent.backbone with the same options, and observations of the same shape",

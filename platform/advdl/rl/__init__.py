@@ -7,7 +7,8 @@ from advdl.lazy import lazy_names
 if TYPE_CHECKING:
     from advdl.rl.agent import Acted, Agent, Progress
     from advdl.rl.compiled import CompiledEngine
-    from advdl.rl.functional import CompiledEnv
+    from advdl.rl.env_tasks import EnvTasks
+    from advdl.rl.functional import CompiledEnv, Params
     from advdl.rl.own_loop import Assignment, OwnLoopAgent
     from advdl.rl.replay import UniformReplay
     from advdl.rl.replay_prioritized import PrioritizedReplay
@@ -23,7 +24,9 @@ __all__ = [
     "Assignment",
     "CompiledEngine",
     "CompiledEnv",
+    "EnvTasks",
     "OwnLoopAgent",
+    "Params",
     "PrioritizedReplay",
     "Progress",
     "Source",
@@ -40,7 +43,8 @@ __getattr__ = lazy_names(
     {
         **dict.fromkeys(("Acted", "Agent", "Progress"), "advdl.rl.agent"),
         "CompiledEngine": "advdl.rl.compiled",
-        "CompiledEnv": "advdl.rl.functional",
+        **dict.fromkeys(("CompiledEnv", "Params"), "advdl.rl.functional"),
+        "EnvTasks": "advdl.rl.env_tasks",
         **dict.fromkeys(("Assignment", "OwnLoopAgent"), "advdl.rl.own_loop"),
         "UniformReplay": "advdl.rl.replay",
         "PrioritizedReplay": "advdl.rl.replay_prioritized",

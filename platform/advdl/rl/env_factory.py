@@ -1,5 +1,6 @@
 """EnvFactory: how the copies of an env are made, wrappers included. Imports no TensorFlow: workers use it too."""
 
+import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from advdl.errors import RunError, UsageError, unknown_name
 from advdl.rl.env_names import gymnasium_id
 
 Wrapper = tuple[str, Mapping[str, Any]]
-"""A wrapper's name in ``gymnasium.wrappers`` and its options."""
+"""A wrapper's name in ``gymnasium.wrappers``, or ``"module:Class"``, and its options."""
 
 _LIST = "https://gymnasium.farama.org/api/wrappers/table/"
 
@@ -64,7 +65,7 @@ class EnvFactory:
         """Makes one copy; raises whatever the env or a wrapper raises."""
         env = gymnasium.make(self.spec, disable_env_checker=True, **self.options)
         for name, options in self.wrappers:
-            env = getattr(gymnasium.wrappers, name)(env, **options)
+            env = _wrapper_class(name)(env, **options)
         return env
 
     def for_judging(self) -> "EnvFactory":
@@ -98,6 +99,9 @@ def read_wrapper(given: Any) -> Wrapper:
         raise UsageError(
             f'env.wrappers takes names and tables such as {{name="ClipReward"}}, not {given!r}', hint=_LIST
         )
+    if ":" in name:
+        _check_options(name, options)
+        return name, options
     known = [known for known in gymnasium.wrappers.__all__ if known != "vector"]
     if name not in known:
         raise unknown_name("wrapper", name, known, command=_LIST)
@@ -108,12 +112,23 @@ def read_wrapper(given: Any) -> Wrapper:
 
 
 def _check_options(name: str, options: Mapping[str, Any]) -> None:
-    signature = inspect.signature(getattr(gymnasium.wrappers, name))
+    signature = inspect.signature(_wrapper_class(name))
     try:
         signature.bind(None, **options)
     except TypeError as error:
         takes = ", ".join(parameter for parameter in signature.parameters if parameter != "env") or "none"
         raise UsageError(f"env.wrappers: {name}: {error}", hint=f"its options: {takes}") from error
+
+
+def _wrapper_class(name: str) -> Any:
+    """Returns Gymnasium's wrapper of a name, or that of ``"module:Class"``."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return getattr(gymnasium.wrappers, name)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever a stranger's module raises
+        raise UsageError(f"env.wrappers: {name!r} cannot be found: {error}", hint="is it installed?") from error
 
 
 def _spec(env_id: str) -> EnvSpec:

@@ -5,6 +5,7 @@ Imports no TensorFlow: listing envs must not cost its import.
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,12 @@ _NEEDS = {
 }
 """Of an entry point's beginning: the module that it needs and what to install."""
 
-_NAMESPACES = {"ALE": ("ale_py", "gymnasium[atari]")}
-"""Namespaces of well-known packages that register their envs when imported."""
+_NAMESPACES = {
+    "ALE": ("ale_py", "advdl[atari]"),
+    "BabyAI": ("minigrid", "advdl[minigrid]"),
+    "MiniGrid": ("minigrid", "advdl[minigrid]"),
+}
+"""Of a namespace, or of an id's first word: the package that registers such envs when imported, and what to install."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ def list_envs(host: "PluginHost") -> list[EnvListing]:
     """Lists every env that can be named, older versions included, in id order."""
     for module, _ in _NAMESPACES.values():
         if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module)
+            _import_quietly(module)
     specs = registered_specs(host)
     return [_listing(specs[env_id], host) for env_id in sorted(specs) if not _is_stand_in(specs[env_id])]
 
@@ -216,11 +221,16 @@ def _unversioned(spec: "EnvSpec") -> str:
 
 
 def _import_namespace(name: str) -> None:
-    module, install = _NAMESPACES.get(name.partition("/")[0] if "/" in name else "", ("", ""))
+    module, install = _NAMESPACES.get(name.partition("/" if "/" in name else "-")[0], ("", ""))
     if not module:
         return
     if importlib.util.find_spec(module) is None:
         raise _missing(name, module, install)
+    _import_quietly(module)
+
+
+def _import_quietly(module: str) -> None:
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame greets on stdout, where only data belongs
     importlib.import_module(module)
 
 

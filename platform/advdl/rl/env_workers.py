@@ -33,6 +33,7 @@ _START_UP = 120.0
 """Seconds that a worker may take to import and make its envs, beyond the time-out."""
 
 _HOPELESS = 3
+_SILENT = "did not come back"
 
 
 class Arena:
@@ -170,6 +171,7 @@ class WorkerPool:
         return answer.get("data")
 
     def _fault_of(self, worker: "_Worker", what: str, where: str) -> EnvFault:
+        what = f"{what} within {self._care.timeout:g} s" if what == _SILENT else what
         rows = range(worker.task.first, worker.task.last)
         asked = [row for row in rows if self.buffers.at[row, 2]]
         row = asked[0] if asked else rows[0]
@@ -221,7 +223,7 @@ class _Worker:
         """Waits for the answer; returns what happened, as text, where there is none."""
         try:
             if not self._pipe.poll(None if math.isinf(deadline) else max(deadline - time.monotonic(), 0)):
-                return "did not come back in time"
+                return _SILENT
             content = self._pipe.recv_bytes()
         except (EOFError, OSError):
             return self._how_it_ended()

@@ -116,7 +116,6 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
     def close_extras(self, **kwargs: Any) -> None:
         """Closes every copy, and ends the workers."""
         del kwargs
-        self._alarm.remove()
         self._copies.close()
 
     def _make(self, factory: EnvFactory, seed: int, workers: int) -> EnvCopies | WorkerPool:
@@ -162,20 +161,17 @@ class _Alarm:
         watched = isinstance(copies, EnvCopies) and hasattr(signal, "setitimer")
         self._copies = copies if watched and threading.current_thread() is threading.main_thread() else None
         self._seconds, self._seen = seconds, -1
-        self._before = signal.signal(signal.SIGALRM, self._ring) if self._copies else None
+        self._before: Any = None
 
     def __enter__(self) -> None:
         if self._copies:
             self._seen = -1
+            self._before = signal.signal(signal.SIGALRM, self._ring)
             signal.setitimer(signal.ITIMER_REAL, self._seconds, self._seconds)
 
     def __exit__(self, *exception: object) -> None:
         if self._copies:
             signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def remove(self) -> None:
-        if self._copies:
-            self._copies = None
             signal.signal(signal.SIGALRM, self._before or signal.SIG_DFL)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:

@@ -32,6 +32,7 @@ class Assignment:
         seed: The run's seed.
         total_steps: Env steps that the run will make; what schedules call the whole.
         env_options: Further arguments of ``gymnasium.make``.
+        env_wrappers: What is around each copy, as ``rl.env_factory`` takes it.
     """
 
     spaces: Spaces
@@ -40,6 +41,7 @@ class Assignment:
     seed: int
     total_steps: int
     env_options: Mapping[str, Any] = field(default_factory=dict)
+    env_wrappers: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)

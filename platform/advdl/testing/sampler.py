@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from advdl.errors import UsageError
 from advdl.plugin.options import Factory
 from advdl.testing.clauses import Clauses
-from advdl.testing.contract import ContractError
 from advdl.training.data_learner import DataSpec
 from advdl.training.fused import FusedLoop
 from advdl.training.randomness import Stream

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from advdl.plugin.options import Factory
+from advdl.rl.env_tasks import EnvTasks
 from advdl.testing.clauses import Clauses
 from advdl.training.data_learner import DataSpec
 from advdl.training.tasks import Tasks
@@ -15,7 +16,7 @@ _SEED = (3, 5)
 
 
 def check_tasks(factory: Factory) -> None:
-    """Checks a family of tasks: small data sets in two parts, drawn by a seed.
+    """Checks a family of tasks: small data sets in two parts, or params of an env, drawn by a seed.
 
     Args:
         factory: The class, or what ``component`` returns; called without arguments.
@@ -26,6 +27,9 @@ def check_tasks(factory: Factory) -> None:
     clauses = Clauses("tasks", factory)
     with clauses.clause("it can be built from its options alone"):
         tasks = factory()
+    if isinstance(tasks, EnvTasks):
+        _check_played(clauses, tasks)
+        return
     clauses.require(isinstance(tasks, Tasks), "it is an advdl.training.Tasks", f"it is a {type(tasks).__name__}")
     with clauses.clause("spec says what a sample is"):
         spec = tasks.spec
@@ -36,6 +40,28 @@ def check_tasks(factory: Factory) -> None:
         _check_parts(clauses, drawn, spec)
         _check_draws(clauses, tasks, drawn, held_out)
     _check_compiled(clauses, tasks)
+
+
+def _check_played(clauses: Clauses, tasks: EnvTasks) -> None:
+    """Tasks that are played: their params fit the env."""
+    for held_out in (False, True):
+        with clauses.clause("draw(seed, count, held_out=...) draws params"):
+            one, again, other = (
+                tasks.draw(tf.constant(seed, tf.int32), _COUNT, held_out=held_out)
+                for seed in (_SEED, _SEED, (_SEED[0], _SEED[1] + 1))
+            )
+        sizes = {tuple(np.shape(field)) for field in tf.nest.flatten(one)}
+        clauses.require(sizes <= {(), (_COUNT,)}, "params are scalars or [count]", f"they are {sorted(sizes)}")
+        clauses.require(_same(one, again), "the same seed draws the same tasks", "it draws others")
+        clauses.require(not _same(one, other), "another seed draws other tasks", "it draws the same")
+    seed = tf.constant(_SEED, tf.int32)
+    with clauses.clause("the env takes the params"):
+        state = tasks.env.initial(seed, one, batch_size=_COUNT)
+        seen = np.asarray(tasks.env.observation(state, seed, one))
+    fits = seen.shape == (_COUNT, *(tasks.env.observation_space.shape or ()))
+    clauses.require(fits, "the env takes the params", f"it gives observations {list(seen.shape)}")
+    long = tasks.episodes > 0 and tasks.horizon > 0
+    clauses.require(long, "episodes and horizon are positive", f"{tasks.episodes} and {tasks.horizon}")
 
 
 def _draw(tasks: Tasks, seed: tuple[int, int], held_out: bool) -> Any:

@@ -1,11 +1,14 @@
 """The meta-engine: drawing tasks, adapting to them and updating in one compiled program."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from advdl.training.adapter import Adapter
+from advdl.training.data_learner import DataLearner
+from advdl.training.learner import Learner
 from advdl.training.randomness import Stream
 from advdl.training.state import Array
 from advdl.training.tasks import Tasks
@@ -53,6 +56,10 @@ class MetaEngine(UpdateEngine):
 class Judge:
     """Adapts to held-out tasks and measures what becomes of them.
 
+    Attributes:
+        score: The figure that decides.
+        better: Whether a higher or a lower one is better.
+
     Args:
         tasks: The family.
         adapter: The adapter.
@@ -61,6 +68,7 @@ class Judge:
 
     def __init__(self, tasks: Tasks, adapter: Adapter, *, jit: bool = True) -> None:
         self._tasks, self._adapter, self._jit = tasks, adapter, jit
+        self.score, self.better = _judged_by(adapter.learner)
         self._programs: dict[tuple[tuple[int, ...], int], tf.types.experimental.PolymorphicFunction] = {}
 
     def __call__(self, *, count: int, steps: Sequence[int], seed: int) -> dict[str, Array]:
@@ -93,3 +101,7 @@ class Judge:
         if key not in self._programs:
             self._programs[key] = tf.function(judge, jit_compile=self._jit, autograph=False)
         return self._programs[key]
+
+
+def _judged_by(learner: Learner) -> tuple[str, Literal["higher", "lower"]]:
+    return (learner.score, learner.better) if isinstance(learner, DataLearner) else ("loss", "lower")

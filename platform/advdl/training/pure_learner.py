@@ -113,7 +113,7 @@ class PureLearner:
         self, objective: Objective, fast: Fast, batch: Batch, seed: tf.Tensor
     ) -> tuple[tf.Tensor, Aux, Sequence[tf.Tensor]]:
         with keras.StatelessScope(state_mapping=self._mapping(fast)) as scope:
-            loss, aux = objective.loss(batch, seed)
+            loss, aux = objective.loss(self.learner.prepare(batch), seed)
         left = [scope.get_current_value(variable) for variable in self.state_variables]
         return loss, aux, [tf.convert_to_tensor(value) for value in left]
 

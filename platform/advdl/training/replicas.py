@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from advdl.training.adapter import Adapter
 from advdl.training.devices import Devices
 from advdl.training.gradients import Measured, Scale, mean, part_seed, split, squared_norm, unscaled
 from advdl.training.learner import Aux, Batch, Learner, Objective
@@ -181,7 +182,12 @@ def _own_seed(variable: keras.Variable, value: tf.Tensor, part: int) -> tf.Tenso
 
 
 def _synchronise(learner: Learner) -> bool:
-    """Makes every batch normalisation take the moments of all devices; says whether there is any."""
+    """Makes every batch normalisation take the moments of all devices; says whether there is any.
+
+    An adapter's are those of one task's data, and a task is on one device.
+    """
+    if isinstance(learner, Adapter):
+        return False
     layers = [layer for model in learner.models.values() for layer in model._flatten_layers()]
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     for norm in norms:

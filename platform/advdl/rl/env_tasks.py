@@ -1,0 +1,49 @@
+"""EnvTasks: a family of tasks that differ in an env's params. The contract of those plugins, of the kind ``tasks``."""
+
+import abc
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from advdl.rl.functional import CompiledEnv, Params
+from advdl.training.data_learner import DataSpec
+
+
+class EnvTasks(abc.ABC):
+    """A distribution of an env's params; a learner adapts to a task on episodes that it plays itself.
+
+    A subclass is called as ``cls(**options)``; its keyword-only arguments are its options.
+
+    Attributes:
+        env: The env.
+        episodes: Episodes that are played before a step of adaptation, and again after it.
+        horizon: Steps of an episode at most.
+        gamma: Discount factor.
+        trace: Decay of generalised advantage estimation.
+        ranges: Least and greatest value of each param that differs from task to task.
+    """
+
+    env: CompiledEnv
+    episodes: int
+    horizon: int
+    gamma: float
+    trace: float
+    ranges: Mapping[str, tuple[float, float]]
+
+    @property
+    def spec(self) -> DataSpec:
+        """Observations and actions."""
+        return DataSpec(self.env.observation_space, self.env.action_space)
+
+    @abc.abstractmethod
+    def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:
+        """Draws tasks; traceable.
+
+        Args:
+            seed: Stateless seed, int32 of shape [2]. The same seed gives the same tasks.
+            count: How many tasks.
+            held_out: Tasks that training never sees.
+
+        Returns:
+            The env's params, each a scalar or ``[count]``.
+        """

@@ -1,0 +1,97 @@
+"""Tasks that differ in an env's params: goals, masses, lengths, gravity."""
+
+from typing import Annotated
+
+import tensorflow as tf
+from annotated_types import Ge, Interval
+
+from advdl.errors import UsageError, unknown_name
+from advdl.plugin import Choice, Factory, Part
+from advdl.rl import CompiledEnv, EnvTasks, Params
+
+Range = tuple[float, float]
+
+CARTPOLE = {"gravity": (5.0, 20.0), "masspole": (0.05, 0.5), "length": (0.25, 1.0), "force_mag": (5.0, 15.0)}
+GOALS = {"goal_x": (-0.5, 0.5), "goal_y": (-0.5, 0.5)}
+
+
+class Physics(EnvTasks):
+    """Values of a compiled env's params, each uniform in its range and independent of the others.
+
+    Held-out tasks are fresh draws: the ranges are continuous, so that no task is met twice.
+
+    Args:
+        env: The env, a compiled one.
+        ranges: Params and their ranges, as in ``{gravity = [5, 20], length = [0.3, 1.0]}``.
+        episodes: Episodes that are played in a task before a step of adaptation, and again after it.
+        horizon: Steps of an episode at most; 0 for the env's own limit.
+        gamma: Discount factor.
+        trace: Decay of generalised advantage estimation.
+
+    Raises:
+        UsageError: The env has no such param, a range is empty, or an episode has no end.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: Annotated[Factory, Part("env")] = Choice("advdl/CartPole-v1"),
+        ranges: dict[str, Range] = CARTPOLE,
+        episodes: Annotated[int, Ge(1)] = 20,
+        horizon: Annotated[int, Ge(0)] = 0,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
+        trace: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+    ) -> None:
+        self.env = env()
+        self.episodes, self.gamma, self.trace = episodes, gamma, trace
+        self.horizon = horizon or _limit(self.env)
+        self.ranges = {name: _checked(self.env, name, limits) for name, limits in ranges.items()}
+
+    def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:
+        """Draws params."""
+        del held_out
+        draws = tf.random.stateless_uniform([max(len(self.ranges), 1), count], seed, alg="philox")
+        values = {
+            name: low + (high - low) * draws[index] for index, (name, (low, high)) in enumerate(self.ranges.items())
+        }
+        return self.env.get_default_params(**values)
+
+
+class Navigation(Physics):
+    """2D navigation to goals that are not shown, the published tasks (Finn et al. 2017).
+
+    Args:
+        env: The env.
+        ranges: Where the goals are.
+        episodes: Episodes that are played in a task before a step of adaptation, and again after it.
+        horizon: Steps of an episode at most; 0 for the env's own limit.
+        gamma: Discount factor.
+        trace: Decay of generalised advantage estimation.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: Annotated[Factory, Part("env")] = Choice("advdl/Navigation-v0"),
+        ranges: dict[str, Range] = GOALS,
+        episodes: Annotated[int, Ge(1)] = 20,
+        horizon: Annotated[int, Ge(0)] = 0,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
+        trace: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+    ) -> None:
+        super().__init__(env=env, ranges=ranges, episodes=episodes, horizon=horizon, gamma=gamma, trace=trace)
+
+
+def _limit(env: CompiledEnv) -> int:
+    if env.max_episode_steps is None:
+        raise UsageError(f"episodes of {type(env).__name__} have no end of their own", hint="tasks.horizon=200")
+    return env.max_episode_steps
+
+
+def _checked(env: CompiledEnv, name: str, limits: Range) -> Range:
+    known = getattr(env.default_params, "_fields", ())
+    if name not in known:
+        raise unknown_name(f"param of {type(env).__name__}", name, known, command="advdl env info")
+    if not limits[0] < limits[1]:
+        raise UsageError(f"tasks.ranges.{name} cannot be {list(limits)}: the first number must be the smaller one")
+    return limits

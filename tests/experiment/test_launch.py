@@ -1,0 +1,139 @@
+"""Two workers of one run: what they learn, and what becomes of them when one is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advdl.errors import UsageError
+from advdl.experiment.launch import launch
+from advdl.experiment.workers import is_chief, own_copy, own_root
+from advdl.training.cluster import config_of
+
+ADVDL = Path(sys.executable).with_name("advdl")
+SETTINGS = {
+    "agent.backbone.units": "[8]",
+    "agent.learning_starts": "64",
+    "agent.batch_size": "16",
+    "agent.train_every": "8",
+    "agent.buffer_size": "1000",
+    "env.num": "8",
+    "trainer.jit": "off",
+    "trainer.chunk_seconds": "0.2",
+    "checkpoint.every_seconds": "0.2",
+    "checkpoint.max_share": "1.0",
+    "evaluation.every": "0",
+    "evaluation.episodes": "2",
+    "log.every": "200",
+}
+PATIENCE = 400.0
+
+
+def start(folder, *words):
+    return subprocess.Popen(
+        [ADVDL, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+
+
+def train(steps):
+    sets = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    return ("agent", "train", "--env", "CartPole", "--agent", "dqn", "--steps", str(steps), "--quiet", *sets)
+
+
+def run_folder(folder):
+    return next((path.parent for path in folder.glob("runs/*/*/*/run.json")), None)
+
+
+def newest_step(folder):
+    run = run_folder(folder)
+    steps = sorted(run.glob("checkpoints/step-*/manifest.json")) if run else []
+    return int(steps[-1].parent.name.removeprefix("step-")) if steps else 0
+
+
+def worker_of(launcher, index):
+    """Finds a worker's process by the TF_CONFIG that it was given."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    for child in children:
+        variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        config = next(value for value in variables if value.startswith(b"TF_CONFIG="))
+        if json.loads(config.removeprefix(b"TF_CONFIG="))["task"]["index"] == index:
+            return int(child)
+    raise AssertionError(children)
+
+
+def weights(folder):
+    from advdl.training.checkpoint import CheckpointStore
+
+    store = CheckpointStore(run_folder(folder) / "checkpoints")
+    return store.read(store.steps()[-1], prefix="trainer/")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_a_killed_worker_ends_the_run_which_goes_on_as_if_nothing_had_been(tmp_path):
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    together.mkdir()
+    alone.mkdir()
+    launcher = start(together, "launch", "--workers", "2", "--", *train(4_000))
+    until = time.monotonic() + PATIENCE
+    while newest_step(together) < 200:
+        assert launcher.poll() is None, launcher.communicate()[1][-3000:]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.kill(worker_of(launcher, 1), signal.SIGKILL)
+    killed = time.monotonic()
+    _, err = launcher.communicate(timeout=PATIENCE)
+    assert time.monotonic() - killed < 35.0
+    assert launcher.returncode == 1
+    assert "worker 1 was killed by SIGKILL" in err
+    assert "is gone, and the others cannot go on without it" in err
+    folder = run_folder(together)
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    assert newest_step(together) < 4_000
+
+    resumed = start(together, "launch", "--workers", "2", "--", "runs", "resume", str(folder), "--quiet")
+    plain = start(alone, *train(4_000))
+    for process in (resumed, plain):
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err[-3000:]
+    ours, theirs = weights(together), weights(alone)
+    assert newest_step(together) == newest_step(alone) == 4_000
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], atol=1e-4, err_msg=name)
+    assert [path.name for path in together.glob("runs/*/*/*")] == [folder.name]
+
+
+class TestWhatAWorkerWrites:
+    def test_the_chief_writes_the_run_and_the_others_a_copy(self, tmp_path):
+        (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+        (tmp_path / "run" / "run.json").write_text("{}")
+        chief, other = ({"TF_CONFIG": config_of(("a:1", "b:1"), index)} for index in range(2))
+        assert is_chief({})
+        assert is_chief(chief)
+        assert own_copy(tmp_path / "run", chief) == tmp_path / "run"
+        assert own_root(tmp_path, chief) == tmp_path
+        copy = own_copy(tmp_path / "run", other)
+        assert copy.name == "run"
+        assert (copy / "run.json").read_text() == "{}"
+        assert tmp_path not in (*copy.parents, *own_root(tmp_path, other).parents)
+
+
+def test_only_what_trains_is_launched(tmp_path):
+    done = subprocess.run([ADVDL, "launch", "--", "doctor"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "launch runs agent train" in done.stderr
+
+
+def test_a_command_that_is_wrong_ends_all_workers_with_its_own_code():
+    assert launch(["agent", "train", "--env", "NoSuchEnv"], 2, os.environ) == 2
+
+
+def test_an_unreadable_cluster_is_refused():
+    with pytest.raises(UsageError, match=r"^TF_CONFIG cannot be used"):
+        is_chief({"TF_CONFIG": "nonsense"})
