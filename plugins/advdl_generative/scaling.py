@@ -60,7 +60,8 @@ class Scaling(keras.layers.Layer):
     def limits(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the scaled bounds, ``[*shape]``; where there are none, six standard deviations."""
         far = 6.0 * self._spread
-        ends = ((bound - self.shift) / self.stretch for bound in (self._layout.low, self._layout.high))
+        bounds = (tf.constant(bound) for bound in (self._layout.low, self._layout.high))
+        ends = ((bound - self.shift) / self.stretch for bound in bounds)
         low, high = (tf.where(tf.math.is_finite(end), end, sign * far) for end, sign in zip(ends, (-1, 1), strict=True))
         return low, high
 
