@@ -130,14 +130,21 @@ class OwnLoopStore(CheckpointStore):
 
 def build(experiment: Experiment, host: "PluginHost") -> OwnLoopWork:
     """Builds the work of a run of the family ``own_loop``."""
-    if experiment.section(General).engine == "compiled":
-        name = experiment.get("agent.name")
-        raise UsageError(
-            f"engine 'compiled' is asked for, and {name!r} steps its env in a loop of its own",
-            hint="leave it out: --set engine=auto",
-        )
+    _refuse_what_is_not_its_own(experiment)
     agent, facts = build_agent(experiment, host)
     return OwnLoopWork(experiment, agent, facts)
+
+
+def _refuse_what_is_not_its_own(experiment: Experiment) -> None:
+    """Refuses general settings that mean nothing to a loop which is not the platform's."""
+    for key, usual in {"engine": ("auto", "host"), "precision": ("float32",), "devices": (1,)}.items():
+        value = experiment.get(key)
+        if value not in usual:
+            name = experiment.get("agent.name")
+            raise UsageError(
+                f"{key} cannot be {value!r}: {name!r} has a learning loop of its own",
+                hint=f"leave it out: --set {key}={usual[0]}",
+            )
 
 
 def build_agent(experiment: Experiment, host: "PluginHost") -> tuple[OwnLoopAgent, EnvFacts]:

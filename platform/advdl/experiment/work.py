@@ -121,10 +121,12 @@ def build_work(experiment: Experiment, host: "PluginHost") -> Work:
     check_freezing(experiment)
     trained = FAMILIES[experiment.family].main
     component = host.get(FAMILIES[experiment.family].slots[trained].kind, experiment.get(f"{trained}.name"))
-    start_backend(component.details.get("backend", "tensorflow"))
-    from advdl.training.devices import claim_devices
+    backend = component.details.get("backend", "tensorflow")
+    start_backend(backend)
+    if backend == "tensorflow":
+        from advdl.training.devices import claim_devices
 
-    claim_devices(experiment.get("devices"), os.environ)  # before anything is computed
+        claim_devices(experiment.get("devices"), os.environ)  # before anything is computed
     module, _, function = FAMILIES[experiment.family].work.partition(":")
     work: Work = getattr(importlib.import_module(module), function)(experiment, host)
     return work
