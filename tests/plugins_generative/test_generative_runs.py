@@ -31,12 +31,17 @@ def asked(capsys: pytest.CaptureFixture[str], runs: Path, line: str) -> dict[str
     return found
 
 
+def size(file: Any) -> tuple[int, int]:
+    with Image.open(file) as image:
+        return image.size
+
+
 def test_samples_are_drawn_as_a_sheet_and_as_arrays(
     runs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     sheet = asked(capsys, runs, "sample latest --count 20")
     assert Path(sheet["file"]).parent.name == "pictures"
-    assert Image.open(sheet["file"]).size == (10 * 33 + 1, 2 * 33 + 1)
+    assert size(sheet["file"]) == (10 * 33 + 1, 2 * 33 + 1)
     file = tmp_path / "threes.npz"
     assert asked(capsys, runs, f"sample latest --count 5 --given 3 --output {file}")["samples"] == 5
     with np.load(file) as arrays:
@@ -47,7 +52,7 @@ def test_samples_are_drawn_as_a_sheet_and_as_arrays(
 def test_walks_are_drawn(runs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "walks.png"
     asked(capsys, runs, f"interpolate latest --rows 3 --steps 4 --output {file}")
-    assert Image.open(file).size == (4 * 33 + 1, 3 * 33 + 1)
+    assert size(file) == (4 * 33 + 1, 3 * 33 + 1)
 
 
 def test_samples_are_judged(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,8 @@ def native():
     )
     generator = np.random.default_rng(1)
     for variable in agent.online.variables:
-        variable.assign(variable.numpy() + np.abs(generator.normal(0, 0.1, variable.shape)))
+        change = generator.normal(0, 0.02, variable.shape)
+        variable.assign(variable.numpy() + (np.abs(change) if "variance" in variable.name else change))
     return agent
 
 

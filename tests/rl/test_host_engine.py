@@ -16,6 +16,7 @@ from advdl.rl import Acted, Agent, Spaces, UniformReplay
 from advdl.rl.host_acting import HostActing
 from advdl.rl.host_engine import HostEngine
 from advdl.rl.host_vector import HostVectorEnv
+from advdl.rl.numpy_ops import OPERATIONS
 from advdl.training import Objective, Trainer, Tuning
 from advdl.training.randomness import Stream
 
@@ -238,7 +239,7 @@ def test_what_numpy_cannot_do_tensorflow_does() -> None:
 def test_numpy_does_not_act_where_it_does_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"BiasAdd": lambda op: lambda x, bias: x + bias + 1.0, "AddV2": lambda op: lambda x, y: x - y}
     for name, function in wrong.items():
-        monkeypatch.setitem(__import__("advdl.rl.numpy_ops", fromlist=["OPERATIONS"]).OPERATIONS, name, function)
+        monkeypatch.setitem(OPERATIONS, name, function)  # type: ignore[arg-type]
     way, said = acting(Toss)
     assert not way.in_numpy
     assert "in NumPy it does something else" in said[0]

@@ -75,8 +75,11 @@ def test_actions_differ_from_episode_to_episode_and_have_their_probability():
 
 
 def test_compiled_it_is_the_same():
-    for ours, theirs in zip(played(jit=True)[1].values(), played()[1].values(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    """But for the actions: XLA draws other numbers."""
+    compiled, eager = played(jit=True)[1], played()[1]
+    for name in ("x", "reward", "alive"):
+        np.testing.assert_array_equal(compiled[name], eager[name])
+    assert {*compiled} == {*eager}
 
 
 def test_advantages_are_what_the_values_do_not_explain():

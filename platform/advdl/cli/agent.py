@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advdl.cli.adapt import adapt
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
 from advdl.cli.train import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from advdl.experiment.run_folder import RunFolder
 
 app = typer.Typer(help="Train, evaluate, watch and export agents.", rich_markup_mode=None)
+app.command()(adapt)
 
 Episodes = Annotated[int, typer.Option(min=1, help="How many episodes.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the episodes.")]

@@ -16,9 +16,10 @@ from advdl.rl.spaces import leaves, stored_dtype, unflatten
 def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model:
     """Builds what an agent sees through.
 
-    A ``Dict`` or ``Tuple`` space, nested as it may be, gets a backbone of its own for every leaf, and the features
-    are concatenated in the leaves' order. A leaf that the backbone cannot see, such as a vector beside a camera, goes
-    in as it is: flat, and one-hot where it is a choice.
+    A ``Dict`` or ``Tuple`` space, nested as it may be, gets a backbone of its own for every leaf. The features are
+    concatenated in the leaves' order and go through one fully connected layer as wide as the widest of them: without
+    it, an agent whose head is linear could not see what depends on two leaves together. A leaf that the backbone
+    cannot see, such as a vector beside a camera, goes in as it is: flat, and one-hot where it is a choice.
 
     Args:
         factory: The backbone; called as ``factory(space)``.
@@ -39,8 +40,7 @@ def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model
         factory(parts[0][1])  # says why not
     inputs = [observation_input(leaf, path) for path, leaf in parts]
     features = [model(part) for model, part in zip(models, inputs, strict=True)]
-    joined = keras.layers.Concatenate(name="join")(features) if len(features) > 1 else features[0]
-    return keras.Model(unflatten(space, inputs), joined, name="leaves")
+    return keras.Model(unflatten(space, inputs), _fused(features), name="leaves")
 
 
 def observation_input(space: gymnasium.Space[Any], name: str = "observation") -> Any:
@@ -50,6 +50,14 @@ def observation_input(space: gymnasium.Space[Any], name: str = "observation") ->
         for path, leaf in leaves(space)
     ]
     return unflatten(space, inputs)
+
+
+def _fused(features: list[Any]) -> Any:
+    if len(features) == 1:
+        return features[0]
+    joined = keras.layers.Concatenate(name="join")(features)
+    width = max(int(part.shape[-1]) for part in features)
+    return keras.layers.Dense(width, activation="relu", name="fuse")(joined)
 
 
 def _seen(factory: Factory, path: str, leaf: gymnasium.Space[Any]) -> keras.layers.Layer:

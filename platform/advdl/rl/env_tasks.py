@@ -1,6 +1,7 @@
 """EnvTasks: a family of tasks that differ in an env's params. The contract of those plugins, of the kind ``tasks``."""
 
 import abc
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -19,6 +20,7 @@ class EnvTasks(abc.ABC):
         horizon: Steps of an episode at most.
         gamma: Discount factor.
         trace: Decay of generalised advantage estimation.
+        ranges: Least and greatest value of each param that differs from task to task.
     """
 
     env: CompiledEnv
@@ -26,6 +28,7 @@ class EnvTasks(abc.ABC):
     horizon: int
     gamma: float
     trace: float
+    ranges: Mapping[str, tuple[float, float]]
 
     @property
     def spec(self) -> DataSpec:

@@ -29,7 +29,7 @@ class Episodes:
         self.carry: Any = first_carry
         self.returns = np.zeros(env.num_envs, np.float64)
         self.lengths = np.zeros(env.num_envs, np.int64)
-        self.ended: dict[str, float] = {}
+        self._ended = (0.0, 0.0, 0)
         self._cut = False
         self.observation: Leaves = self._parts(env.reset(seed=seed)[0])
         self._saved: list[NDArray[Any]] | None = None
@@ -55,9 +55,9 @@ class Episodes:
         self.observation = seen
         return following, (reward, terminated, truncated)
 
-    def take_ended(self) -> dict[str, float]:
-        """Returns the sums over the episodes that have ended since it was last called, and how many they are."""
-        ended, self.ended = self.ended, {}
+    def take_ended(self) -> tuple[float, float, int]:
+        """Returns the sums of returns and of lengths of the episodes that the last step has ended, and their number."""
+        ended, self._ended = self._ended, (0.0, 0.0, 0)
         return ended
 
     def state(self) -> dict[str, tf.Variable]:
@@ -104,8 +104,7 @@ class Episodes:
         return variables | live_variables
 
     def _finish(self, done: NDArray[np.bool_]) -> None:
-        sums = {"count": done.sum(), "return": self.returns[done].sum(), "length": self.lengths[done].sum()}
-        self.ended = {name: self.ended.get(name, 0.0) + float(value) for name, value in sums.items()}
+        self._ended = float(self.returns[done].sum()), float(self.lengths[done].sum()), int(done.sum())
         self.returns[done] = 0.0
         self.lengths[done] = 0
         self.carry = tf.nest.map_structure(

@@ -76,7 +76,7 @@ class HostEngine:
         self._episodes = Episodes(env, self._acting.first_carry, seed)
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
-        self._sums = np.zeros(len(self._metric_names) + 3, np.float32)
+        self._figures = np.zeros((self._staging.capacity, len(self._metric_names) + 3), np.float32)
         self._compilation = as_compilation(jit)
         self._xla = self._compilation.assumed
         self._program = tf.function(self._learn, jit_compile=trainer.jits(self._xla), autograph=False)
@@ -90,8 +90,8 @@ class HostEngine:
     def build(self) -> None:
         """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
         scalar = tf.TensorSpec([], tf.int64)
-        sums = tf.TensorSpec(self._sums.shape, tf.float32)
-        self._program.get_concrete_function(self._staging.specs, sums, scalar, scalar)
+        figures = tf.TensorSpec(self._figures.shape, tf.float32)
+        self._program.get_concrete_function(self._staging.specs, figures, scalar, scalar)
 
     def advance(self, until: int) -> None:
         """Makes steps for about one chunk, never past ``until`` env steps.
@@ -109,11 +109,13 @@ class HostEngine:
             self._fresh = True
         ends = -(-until // self._num_envs)
         began, iteration = time.perf_counter(), int(self._iteration)
-        while iteration < ends and time.perf_counter() - began < self._chunk_seconds:
+        while iteration < ends:
             count = self._round_after(iteration, min(ends - iteration, self._staging.capacity))
             self._collect(iteration, count)
             self._take_in(iteration, count)
             iteration += count
+            if time.perf_counter() - began >= self._chunk_seconds:
+                break
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
@@ -140,28 +142,24 @@ class HostEngine:
 
     def _collect(self, iteration: int, count: int) -> None:
         episodes, staging = self._episodes, self._staging
-        self._sums[:] = 0.0
         for row in range(count):
             seen = episodes.observation
             acted = self._acting(seen, episodes.carry, iteration + row)
             following, outcome = episodes.step(acted.action, acted.carry)
             staging.write(row, seen, acted, following, outcome)
-            for index, value in enumerate(acted.metrics.values()):
-                self._sums[index] += value
-        ended = episodes.take_ended()
-        self._sums[-3:] = [ended.get(name, 0.0) for name in ("return", "length", "count")]
+            self._figures[row] = [*acted.metrics.values(), *episodes.take_ended()]
 
     def _take_in(self, iteration: int, count: int) -> None:
         arrays = [tf.constant(array) for array in self._staging.arrays]
         numbers = (tf.constant(number, tf.int64) for number in (iteration, count))
         with self._trainer.guard():
-            values = self._program(arrays, tf.constant(self._sums), *numbers)
+            values = self._program(arrays, tf.constant(self._figures), *numbers)
         self._acting.refresh([value.numpy() for value in values])
         if not bool(self._trainer.healthy):
             raise self._updating.diagnosis()
 
     def _learn(
-        self, arrays: Sequence[tf.Tensor], sums: tf.Tensor, iteration: tf.Tensor, count: tf.Tensor
+        self, arrays: Sequence[tf.Tensor], figures: tf.Tensor, iteration: tf.Tensor, count: tf.Tensor
     ) -> list[tf.Tensor]:
         """Stores ``count`` staged steps and makes the updates that are due after each of them."""
 
@@ -170,19 +168,21 @@ class HostEngine:
 
         def body(row: tf.Tensor) -> tuple[tf.Tensor]:
             self.source.add(self._staging.transition(arrays, row))
+            self._report(tf.gather(figures, row))
             self._updating.after((iteration + row + 1) * self._num_envs)
             self._iteration.assign(iteration + row + 1)
             return (row + 1,)
 
         tf.while_loop(go_on, body, (tf.constant(0, tf.int64),), parallel_iterations=1)
-        self._report(sums, count)
         return [variable.read_value() for variable in self._acting.variables]
 
-    def _report(self, sums: tf.Tensor, count: tf.Tensor) -> None:
+    def _report(self, figures: tf.Tensor) -> None:
+        """Adds one step's figures: step by step, so that how steps are staged changes no bit of a sum."""
         for index, name in enumerate(self._metric_names):
-            self.metrics.add(name, sums[index], tf.cast(count, tf.float32))
-        self.metrics.add("rollout/return", sums[-3], sums[-1])
-        self.metrics.add("rollout/length", sums[-2], sums[-1])
+            self.metrics.add(name, figures[index])
+        returns, lengths, count = tf.unstack(figures[-3:])
+        self.metrics.add("rollout/return", returns, count)
+        self.metrics.add("rollout/length", lengths, count)
 
 
 def _require_same_step(env: Any) -> None:

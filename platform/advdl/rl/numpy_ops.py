@@ -22,7 +22,8 @@ def _same(function: Function) -> Builder:
 
 
 def _dtype(op: Any, name: str) -> np.dtype[Any]:
-    return np.dtype(tf.as_dtype(op.get_attr(name)).as_numpy_dtype)
+    dtype: np.dtype[Any] = np.dtype(tf.as_dtype(op.get_attr(name)).as_numpy_dtype)
+    return dtype
 
 
 def _cast(op: Any) -> Function:
@@ -134,7 +135,7 @@ def _bias_add(op: Any) -> Function:
 
 def _range(op: Any) -> Function:
     target = _dtype(op, "Tidx")
-    return lambda start, limit, delta: np.arange(start, limit, delta, target)
+    return lambda start, limit, delta: np.arange(start.item(), limit.item(), delta.item()).astype(target)
 
 
 def _leaky_relu(op: Any) -> Function:

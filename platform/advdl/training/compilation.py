@@ -35,7 +35,7 @@ class Compilation:
         backbones: Sequence[keras.Model] = (),
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._measured = next(filter(_convolves, backbones), None) if setting is None else None
+        self._measured: Any = next(filter(_convolves, backbones), None) if setting is None else None
         self._found = tf.Variable(_UNDECIDED if self._measured else int(setting is not False), trainable=False)
         self._say = say
         self.assumed = setting is not False

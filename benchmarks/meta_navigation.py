@@ -1,0 +1,75 @@
+"""Meta-reinforcement learning on 2D navigation (Finn et al. 2017): returns after 0 to 3 steps on 40 held-out goals.
+
+Beside them: the published returns (TRPO, from the paper's appendix), and a control that is trained on all goals at
+once, without a step of adaptation in training, for as many env steps.
+"""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from measure import Report, Row, advdl, arguments_parser, say, sets, workplace
+
+STEPS = (0, 1, 2, 3)
+PUBLISHED = (-40.41, -11.68, -3.33, -3.23)
+VARIANTS: dict[str, dict[str, Any]] = {"maml": {}, "pretrained": {"adapter.steps": 0}}
+
+
+def main() -> int:
+    parser = arguments_parser(__doc__, seeds="0-2")
+    parser.add_argument("--iterations", type=int, default=100, help="meta-iterations, 80,000 env steps each")
+    arguments = parser.parse_args()
+    with workplace() as folder:
+        rows = [
+            one(name, settings, seed, arguments.iterations, folder)
+            for seed in arguments.seeds
+            for name, settings in VARIANTS.items()
+        ]
+    return report(rows, arguments).emit(as_json=arguments.json)
+
+
+def one(name: str, settings: dict[str, Any], seed: int, iterations: int, folder: Path) -> Row:
+    fixed = {"adapter.name": "maml", "evaluation.every": 0, "evaluation.tasks": 40, "evaluation.steps": list(STEPS)}
+    command = ["meta", "train", "--tasks", "navigation", "--steps", str(iterations), "--seed", str(seed), "--quiet"]
+    done = advdl([*command, *sets({**fixed, **settings})], folder / f"{name}-{seed}", folder / "cache")
+    figures = done.data.get("evaluation", {})
+    row: Row = {"name": name, "seed": seed}
+    for step in STEPS:
+        row[f"after_{step}"] = figures.get(f"return/after_{step}")
+        row[f"interval_{step}"] = figures.get(f"return/after_{step}/interval")
+    say(f"{name}, seed {seed}: {[row[f'after_{step}'] for step in STEPS]}, {done.seconds:.0f} s")
+    return {**row, "seconds": done.seconds, "exit_code": done.code}
+
+
+def report(rows: list[Row], arguments: argparse.Namespace) -> Report:
+    summary = [summarised(name, rows) for name in VARIANTS]
+    published = {f"after_{step}": value for step, value in zip(STEPS, PUBLISHED, strict=True)}
+    maml, control = summary
+    ahead = maml["after_1"] - control["after_1"]
+    return Report(
+        title="2D navigation",
+        settings={"iterations": arguments.iterations, "tasks": 20, "episodes": 20, "held_out_goals": 40},
+        load=arguments.load,
+        rows=rows,
+        summary=[*summary, {"name": "published", **published}],
+        verdicts=[
+            (
+                f"after 3 steps the return is at least the published one ({maml['after_3']:.2f}, {PUBLISHED[3]})",
+                maml["after_3"] >= PUBLISHED[3],
+            ),
+            (f"after 1 step it is 15 better than the control's ({ahead:.1f})", ahead >= 15),
+        ],
+        notes=["seconds: from process start to process end; the compile cache is shared by the runs"],
+    )
+
+
+def summarised(name: str, rows: list[Row]) -> Row:
+    mine = [row for row in rows if row["name"] == name]
+    means = {f"after_{step}": statistics.mean(row[f"after_{step}"] for row in mine) for step in STEPS}
+    return {"name": name, **means}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
