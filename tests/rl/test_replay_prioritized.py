@@ -94,6 +94,17 @@ def test_a_new_transition_has_the_greatest_priority_that_there_was() -> None:
     np.testing.assert_allclose(leaves(source)[:6], [1, 2, 3, 3, 3, 3], rtol=1e-5)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_changes_no_priority(bad: float) -> None:
+    stream = Stream(2)
+    source = replay(stream, 8, batch_size=4)
+    source.add(stream.step())
+    before = {name: value.numpy() for name, value in source.state().items()}
+    source.feedback({"row": tf.constant([0, 1], tf.int64)}, {"q/priority": tf.constant([3.0, bad])})
+    for name, value in source.state().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
 def test_what_lost_its_frames_is_never_drawn() -> None:
     stream = Stream(3, stack=4, length=2.0)
     source = replay(stream, 60, batch_size=2_000, frame_stack=4, n_step=2, gamma=0.9)

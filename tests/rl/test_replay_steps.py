@@ -93,6 +93,20 @@ def test_short_episodes_cost_the_oldest_transitions_and_nothing_else() -> None:
         assert held == [*range(200 - len(held), 200)]
 
 
+def test_an_env_that_was_put_elsewhere_is_noticed() -> None:
+    """As an env is that had to be begun anew when a run was resumed: no transition says that an episode ended."""
+    stream = Stream(2, stack=3, length=1e9)
+    memory = ring(stream, 60, frame_stack=3)
+    add = tf.function(memory.add, autograph=False)
+    for number in range(20):
+        add(stream.step())
+        if number in (4, 11):
+            stream.now[0] = stream._begin()
+    rows = stream.rows(memory.capacity)
+    assert int(memory.count()) == 40
+    assert not differences(memory, stream, rows, 1)
+
+
 def test_pixels_take_about_one_frame_a_transition() -> None:
     pixels = Spaces(spaces.Box(0, 255, (84, 84, 4), np.uint8), spaces.Discrete(6))
     memory = Ring(pixels, num_envs=8, capacity=2_000, n_step=3, gamma=0.99, frame_stack=4)

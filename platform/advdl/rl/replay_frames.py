@@ -96,11 +96,11 @@ class Frames:
         self._newest = tf.Variable(tf.zeros([capacity], tf.int64), trainable=False)
         self._written = tf.Variable(tf.zeros([num_envs], tf.int64), trainable=False)
         self._oldest = tf.Variable(tf.zeros([num_envs], tf.int64), trainable=False)
-        self._begins = tf.Variable(tf.ones([num_envs], tf.bool), trainable=False)
 
     def add(self, transition: Transition, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Writes the newest frame of the next observation, and the whole stack where an episode begins."""
-        begins, written = self._begins.read_value(), self._written.read_value()
+        """Writes the next observation's newest frame, and the whole stack where it does not go on from the last."""
+        written = self._written.read_value()
+        begins = self._begins(transition["observation"], written)
         follows = written + tf.where(begins, tf.constant(self._stack, tf.int64), tf.constant(0, tf.int64))
         first = tf.where(begins[:, None], self._slots(written[:, None] + self._range(self._stack)), self._spare)
         stack = tf.concat([self._unstacked(transition["observation"]), self._last(transition)[:, None]], axis=1)
@@ -108,7 +108,6 @@ class Frames:
         write(self._frames, tf.reshape(slots, [-1]), tf.reshape(stack, (-1, *self._shape)))
         write(self._newest, rows, follows - 1)
         self._written.assign(follows + 1)
-        self._begins.assign(transition["terminated"] | transition["truncated"])
         return self._give_up(step)
 
     def pair(self, first: tf.Tensor, last: tf.Tensor) -> dict[str, Any]:
@@ -130,8 +129,13 @@ class Frames:
             "frames/newest": self._newest,
             "frames/written": self._written,
             "frames/oldest": self._oldest,
-            "frames/begins": self._begins,
         }
+
+    def _begins(self, observation: tf.Tensor, written: tf.Tensor) -> tf.Tensor:
+        """Says whose observation is not what was stored last: an episode begins, or an env was put somewhere else."""
+        last = self._rebuilt(self._range(self._envs), written - 1)
+        different = tf.reshape(last != tf.cast(observation, last.dtype), (self._envs, -1))
+        return tf.reduce_any(different, axis=1)
 
     def _give_up(self, step: tf.Tensor) -> tf.Tensor:
         """Moves on to the oldest transitions whose frames are not overwritten: at most one for each frame written."""

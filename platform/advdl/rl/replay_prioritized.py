@@ -93,10 +93,13 @@ class PrioritizedReplay:
         return {**self._ring.batch(rows), "row": rows, "weight": weight / tf.reduce_max(weight)}
 
     def feedback(self, batch: Batch, report: Mapping[str, tf.Tensor]) -> None:
-        """Sets the priorities of a batch."""
+        """Sets the priorities of a batch, unless one is not finite: then a diagnosis can draw the same batch again."""
         priority = tf.abs(report[self._signal]) + _LEAST
-        self._greatest.assign(tf.maximum(self._greatest, tf.reduce_max(priority)))
-        self._sums.assign(batch["row"], self._powered(priority))
+        finite = tf.reduce_all(tf.math.is_finite(priority))
+        greatest = tf.maximum(self._greatest, tf.reduce_max(priority))
+        self._greatest.assign(tf.where(finite, greatest, self._greatest))
+        before = self._sums.priorities(batch["row"])
+        self._sums.assign(batch["row"], tf.where(finite, self._powered(priority), before))
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns the transitions, their priorities and the present importance."""
