@@ -153,12 +153,6 @@ class Adapter(Learner):
 
         return tf.vectorized_map(predict_task, _plain(tasks))
 
-    def adopt(self, fast: Fast) -> None:
-        """Makes adapted values the learner's own."""
-        variables = (*self.pure.variables, *self.pure.state_variables)
-        for variable, value in zip(variables, (*fast.weights, *fast.state), strict=True):
-            variable.assign(value)
-
     def _path(self, values: Values, task: Batch, seed: tf.Tensor, steps: int) -> list[Fast]:
         path = [self.start(values)]
         for step in range(steps):
