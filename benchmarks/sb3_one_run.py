@@ -120,8 +120,7 @@ def ours(name: str, case: dict[str, Any], steps: int, seed: int) -> dict[str, An
 
     settings = {f"agent.{key}": value for key, value in case["options"].items()}
     settings |= {"env.num": case["num"], "evaluation.every": 0, "evaluation.episodes": 1, "evaluation.stop_at": "never"}
-    if "backbone" in case:
-        settings["agent.backbone"] = {"name": "mlp", "units": case["backbone"]}
+    backbone = [f'agent.backbone={{name="mlp", units={case["backbone"]}}}'] if "backbone" in case else []
     host, here, clock = PluginHost.from_environment(), Path.cwd(), Clock()
     learnt: dict[str, Any] = {}
     read = OwnLoopWork.judge
@@ -134,7 +133,7 @@ def ours(name: str, case: dict[str, Any], steps: int, seed: int) -> dict[str, An
     experiment = resolve_experiment(
         host,
         command_line={"agent": f"sb3-{name}", "env": case["env"], "steps": steps, "seed": seed, **settings},
-        sets=[],
+        sets=backbone,
         config_file=None,
         environ={},
         folder=here,
