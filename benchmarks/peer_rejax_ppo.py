@@ -1,9 +1,10 @@
-"""rejax's PPO in gymnax's MinAtar on JAX's CPU backend; `minatar_ppo.py --peer` starts it with an interpreter of its own.
+"""rejax's PPO in gymnax's MinAtar on JAX's CPU backend; `minatar_ppo.py --peer` starts it by another interpreter.
 
 python peer_rejax_ppo.py GAME SEED STEPS
 
 The settings are those of advdl's recipes, the networks two of two layers of 256, one for the policy and one for the
-values. Compilation is not timed. Prints one JSON object.
+values. Compilation is not timed. Prints one JSON object. rejax 0.1.3 needs a gymnax before 1.0, whose step returns five
+values.
 """
 
 import json
