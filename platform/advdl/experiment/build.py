@@ -66,7 +66,8 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
     trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
-    engine = (_compiled_engine if compiled else _host_engine)(experiment, compiled or facts, agent, trainer, source)
+    parts = (agent, trainer, source)
+    engine = _compiled_engine(experiment, compiled, *parts) if compiled else _host_engine(experiment, facts, *parts)
     return Training(facts, agent, trainer, engine)
 
 

@@ -175,7 +175,8 @@ def _save(path: Path, parts: ModelParts, drawn: "NDArray[Any]", c: "NDArray[Any]
         if path.suffix == ".png":
             Image.fromarray(sheet(drawn, columns, parts.training.spec.x)).save(path)
         else:
-            np.savez_compressed(path, **({"x": drawn} if c is None else {"x": drawn, "c": c}))
+            arrays: dict[str, Any] = {"x": drawn} if c is None else {"x": drawn, "c": c}
+            np.savez_compressed(path, **arrays)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
     return path

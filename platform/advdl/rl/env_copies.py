@@ -63,7 +63,7 @@ class Buffers:
         copies: int,
         rules: Sequence[LeafRule],
         action_space: gymnasium.Space[Any],
-        allocate: Allocate = np.zeros,  # type: ignore[assignment]
+        allocate: Allocate = np.zeros,
     ) -> "Buffers":
         """Makes arrays for so many copies.
 
@@ -158,9 +158,9 @@ class EnvCopies:
         failed |= {row: error for row, error in self._wrong_values().items() if row not in failed}
         for row, error in failed.items():
             self._recover(row, error, [leaf[row] for leaf in before])
-        for row in np.flatnonzero(self.buffers.terminated | self.buffers.truncated):
+        for row in map(int, np.flatnonzero(self.buffers.terminated | self.buffers.truncated)):
             if row not in failed:
-                self._finish(int(row))
+                self._finish(row)
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Returns plain data of every copy."""

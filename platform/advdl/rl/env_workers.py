@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -210,7 +210,9 @@ class _Worker:
         self.task = task
         self._pipe, theirs = context.Pipe()
         name = f"advdl-env-{task.first}"
-        self._process = context.Process(target=_main, args=(theirs, block, CloudpickleWrapper(task)), name=name)
+        self._process = context.Process(
+            target=_main, args=(theirs, block, CloudpickleWrapper(cast(Any, task))), name=name
+        )
         self._process.daemon = True
         self._process.start()
         theirs.close()
@@ -251,10 +253,11 @@ class _Worker:
 def _main(pipe: Connection, block: Any, wrapped: CloudpickleWrapper) -> None:
     """A worker's life: do what the pipe says until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    task: Task = wrapped.fn
+    task = cast(Task, wrapped.fn)
     buffers = _buffers(task.spaces, task.copies, Arena(block)).part(slice(task.first, task.last))
     copies = EnvCopies(task.factory, task.first, task.seed, buffers, task.care)
-    command, data = "open", task.spaces.observation
+    command: str = "open"
+    data: Any = task.spaces.observation
     with contextlib.suppress(EOFError, OSError):
         while command != "close":
             pipe.send_bytes(_carry_out(copies, command, data))

@@ -85,7 +85,8 @@ class HostEngine:
     @property
     def env_steps(self) -> int:
         """Env steps made so far, all copies together."""
-        return int(self._iteration) * self._num_envs
+        steps: int = int(self._iteration) * self._num_envs
+        return steps
 
     def build(self) -> None:
         """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
@@ -147,7 +148,7 @@ class HostEngine:
             acted = self._acting(seen, episodes.carry, iteration + row)
             following, outcome = episodes.step(acted.action, acted.carry)
             staging.write(row, seen, acted, following, outcome)
-            self._figures[row] = [*acted.metrics.values(), *episodes.take_ended()]
+            self._figures[row, :] = np.array([*acted.metrics.values(), *episodes.take_ended()], self._figures.dtype)
 
     def _take_in(self, iteration: int, count: int) -> None:
         arrays = [tf.constant(array) for array in self._staging.arrays]

@@ -158,8 +158,8 @@ class _Alarm:
     """Interrupts an env in this process that does not come back. Only a main thread can be interrupted."""
 
     def __init__(self, copies: EnvCopies | WorkerPool, seconds: float) -> None:
-        watched = isinstance(copies, EnvCopies) and hasattr(signal, "setitimer")
-        self._copies = copies if watched and threading.current_thread() is threading.main_thread() else None
+        reachable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+        self._copies = copies if isinstance(copies, EnvCopies) and reachable else None
         self._seconds, self._seen = seconds, -1
         self._before: Any = None
 

@@ -55,14 +55,16 @@ def precision_recall(real: Rows, drawn: Rows, neighbours: int = 3) -> tuple[floa
 
 def nearest(rows: Rows, others: Rows) -> Rows:
     """Returns the distance of each row to the nearest of the others, ``[rows]``."""
-    return distances(rows, others).min(axis=1)
+    least: Rows = distances(rows, others).min(axis=1)
+    return least
 
 
 def distances(one: Rows, two: Rows) -> Rows:
     """Returns Euclidean distances ``[n, m]``."""
     first, second = one.astype(np.float64), two.astype(np.float64)
     squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)[None, :]
-    return np.sqrt(np.maximum(squares - 2.0 * first @ second.T, 0.0))
+    found: Rows = np.sqrt(np.maximum(squares - 2.0 * first @ second.T, 0.0))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +167,5 @@ def _flat(x: Rows) -> Rows:
 
 def _root(matrix: Rows) -> Rows:
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    root: Rows = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return root
