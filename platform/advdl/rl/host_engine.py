@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy as np
 import tensorflow as tf
 from gymnasium.vector import AutoresetMode
 
