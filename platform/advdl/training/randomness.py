@@ -48,11 +48,16 @@ def permuted(places: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
         seed: Stateless seed, int32 of shape [2]; the same seed is the same permutation.
     """
     rounds = 2 * size.bit_length() + 4  # twice as many as bits, and positions and neighbours are uniform
-    shifts = tf.unstack(tf.random.stateless_uniform([rounds], seed, 0, size, tf.int32))
-    keys = tf.unstack(tf.random.stateless_uniform([rounds, 2], seed + 1, None, None, tf.int32))
-    for shift, key in zip(shifts, keys, strict=True):
-        partner = shift - places
+    shifts = tf.random.stateless_uniform([rounds], seed, 0, size, tf.int32)
+    keys = tf.random.stateless_uniform([rounds, 2], seed + 1, None, None, tf.int32)
+
+    def swap(index: tf.Tensor, here: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        partner = shifts[index] - here
         partner = tf.where(partner < 0, partner + size, partner)
-        hashed = tf.maximum(places, partner) * tf.bitwise.bitwise_or(key[0], 1) + key[1]
-        places = tf.where(hashed < 0, partner, places)
-    return places
+        hashed = tf.maximum(here, partner) * tf.bitwise.bitwise_or(keys[index, 0], 1) + keys[index, 1]
+        return index + 1, tf.where(hashed < 0, partner, here)
+
+    # A loop, not one round after the other: XLA would draw these into whatever gathers by the result, and compute all
+    # of them again for each element that is gathered, each pixel of each image.
+    start = (tf.constant(0), tf.convert_to_tensor(places))
+    return tf.while_loop(lambda index, here: index < rounds, swap, start, parallel_iterations=1)[1]
