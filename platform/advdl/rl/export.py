@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from advdl.errors import RunError, UsageError
 from advdl.rl.agent import Agent
 from advdl.rl.spaces import leaves, stored_dtype, unflatten
+from advdl.training.naming import learner_variables
 
 SUFFIXES: Mapping[str, str] = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite"}
 """What a file of each format ends in; a SavedModel is a folder."""
@@ -42,7 +43,8 @@ class ExportedPolicy(tf.Module):  # type: ignore[misc]
         if tf.nest.flatten(agent.initial_carry(1)):
             raise UsageError("an agent with a memory of its own cannot be exported", hint="export one without")
         self._agent, self._space = agent, agent.spaces.observation
-        self._models = list(agent.models.values())  # tracked, so that a SavedModel holds their variables
+        # Tracked, so that a SavedModel holds them. Not the models: Keras would trace signatures of its own for each.
+        self._state = list(learner_variables(agent).values())
         parts = [leaf for _, leaf in leaves(self._space)]
         names = ["observation"] if len(parts) == 1 else [f"observation_{index}" for index in range(len(parts))]
         self.specs = [
@@ -138,8 +140,10 @@ def _onnx(policy: ExportedPolicy, file: Path) -> Run:
 
 
 def _litert(policy: ExportedPolicy, file: Path) -> Run:
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([policy.program.get_concrete_function()], policy)
-    file.write_bytes(converter.convert())
+    with tempfile.TemporaryDirectory() as folder:  # only a SavedModel keeps the names of inputs and outputs
+        tf.saved_model.save(policy, folder, signatures=policy.program.get_concrete_function())
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
+        file.write_bytes(converter.convert())
     interpreter = _interpreter(str(file))
     runner = interpreter.get_signature_runner()
 
