@@ -21,6 +21,7 @@ ADVDL = Path(sys.executable).with_name("advdl")
 SETTINGS = {
     "agent.backbone.units": "[8]",
     "agent.epsilon": "{name='constant',value=0.2}",  # nothing depends on how long a run is planned to be
+    "optimizer.learning_rate": "0.001",
     "agent.learning_starts": "64",
     "agent.batch_size": "16",
     "agent.train_every": "8",

@@ -11,14 +11,14 @@ import pytest
 from kill_harness import SETTINGS, Harness, differences, newest_step
 
 KILLS = int(os.environ.get("ADVDL_TEST_KILLS", "1"))
-STEPS = 4_800
+STEPS = 19_200
 HOST = {
     **SETTINGS,
     "engine": "host",
     "trainer.jit": "off",
     "env.num": "4",
     "env.bounds": "ignore",
-    "evaluation.every": "2400",
+    "evaluation.every": "9600",
     "evaluation.episodes": "2",
     "agent.train_every": "32",
 }

@@ -44,8 +44,8 @@ class Linear:
         gain = covariance @ self.weights.T / variance
         self.vae = VAE(DataSpec(LINE), latent=2, units=(4,))
         self.vae.decoder = _affine(2, np.hstack([self.weights.T, np.zeros((2, 3))]), np.zeros(6))
-        log_variance = np.log(np.diag(covariance)) + off
-        self.vae.encoder = _affine(3, np.hstack([gain.T, np.zeros((3, 2))]), [off, off, *log_variance])
+        deviation, log_variance = np.sqrt(np.diag(covariance)), np.log(np.diag(covariance)) + off
+        self.vae.encoder = _affine(3, np.hstack([gain.T, np.zeros((3, 2))]), [*(off * deviation), *log_variance])
 
     def log_likelihood(self, x: np.ndarray) -> np.ndarray:
         covariance = self.weights @ self.weights.T + DEVIATION**2 * np.eye(3)

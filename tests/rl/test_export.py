@@ -29,8 +29,6 @@ def agent_for(name: str, action: Any, **options: Any) -> Agent:
     ("name", "action"), [("dqn", spaces.Discrete(3, start=2)), ("ppo", spaces.Box(-2.0, 1.0, (2,), np.float32))]
 )
 def test_what_is_written_acts_as_the_live_policy(kind: str, name: str, action: Any, tmp_path: Path) -> None:
-    if kind == "onnx":
-        pytest.importorskip("tf2onnx")
     agent = agent_for(name, action)
     target = tmp_path / f"policy{SUFFIXES[kind]}"
     export(agent, target, kind)

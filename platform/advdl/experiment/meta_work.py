@@ -1,30 +1,26 @@
 """MetaWork: a meta-learner that trains on tasks and is judged by how it adapts to held-out ones."""
 
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
 from advdl.experiment.build import build_trainer, building
 from advdl.experiment.config import Experiment
-from advdl.experiment.learnt import learnt_state, used_state
+from advdl.experiment.learnt import used_state
 from advdl.experiment.policy import chosen_step
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import General, Meta, MetaEvaluation
 from advdl.experiment.schema import Trainer as TrainerSection
+from advdl.experiment.update_work import UpdateWork
 from advdl.experiment.work import Verdict
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from advdl.plugin.host import PluginHost
     from advdl.rl.acting_meta import ActingJudge, ActingMetaEngine
     from advdl.training.adapter import Adapter
-    from advdl.training.checkpoint import CheckpointStore
     from advdl.training.meta_engine import Judge, MetaEngine
-    from advdl.training.metrics import RunningMeans
-    from advdl.training.state import Array, State
+    from advdl.training.state import Array
 
 _INTERVAL = 1.96  # standard errors of a 95% interval
 
@@ -42,7 +38,7 @@ class MetaParts:
     adapter: "Adapter"
 
 
-class MetaWork:
+class MetaWork(UpdateWork):
     """Drives a meta-engine.
 
     Args:
@@ -51,51 +47,16 @@ class MetaWork:
         engine: The engine.
     """
 
-    unit, watched, target = "meta-updates", "learn/meta/loss", None
+    unit, watched = "meta-updates", "learn/meta/loss"
 
     def __init__(self, experiment: Experiment, parts: MetaParts, engine: "MetaEngine | ActingMetaEngine") -> None:
+        super().__init__(engine, experiment.section(General).seed)
         self._parts, self._engine = parts, engine
-        self._seed = experiment.section(General).seed
         self._evaluation = experiment.section(MetaEvaluation)
-        self.metrics: RunningMeans = engine.metrics
-
-    @property
-    def step(self) -> int:
-        """Meta-updates made so far."""
-        return self._engine.updates
-
-    def build(self) -> None:
-        """Traces the engine's program."""
-        self._engine.build()
-
-    def advance(self, until: int) -> None:
-        """Runs a chunk of the engine."""
-        self._engine.advance(until)
-
-    def state(self) -> "State":
-        """Returns the engine's state, the trainer's in it."""
-        return self._engine.state()
-
-    def learnt(self) -> "State":
-        """Returns the adapter's variables, the learner's among them."""
-        return learnt_state(self._engine.trainer)
-
-    def weights(self) -> "Mapping[str, np.ndarray]":
-        """Returns the trainable variables."""
-        from advdl.training.trainer import learner_weights
-
-        return learner_weights(self._parts.adapter)
-
-    def store(self, folder: Any, *, keep_last: int) -> "CheckpointStore":
-        """Returns a store of TensorFlow checkpoints."""
-        from advdl.training.checkpoint import CheckpointStore
-
-        return CheckpointStore(folder, keep_last=keep_last)
 
     def judge(self, purpose: str) -> Verdict:
         """Adapts to held-out tasks that no other evaluation of the run has."""
-        seed = zlib.crc32(f"{self._seed}/{purpose}/{self.step}".encode())
-        evaluation = self._evaluation
+        seed, evaluation = self.judging_seed(purpose), self._evaluation
         with self._engine.trainer.averaged():
             return judged(self._parts, self._engine.judge, count=evaluation.tasks, steps=evaluation.steps, seed=seed)
 

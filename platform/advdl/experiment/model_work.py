@@ -1,31 +1,26 @@
 """ModelWork: a learner of data that trains on one part of a data set and is judged by the rest."""
 
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from advdl.errors import UsageError
 from advdl.experiment.build import build_compilation, build_trainer, building
 from advdl.experiment.config import Experiment
-from advdl.experiment.learnt import learnt_state, used_state
+from advdl.experiment.learnt import used_state
 from advdl.experiment.policy import chosen_step
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.schema import FAMILIES, General, Model
 from advdl.experiment.schema import Trainer as TrainerSection
+from advdl.experiment.update_work import UpdateWork
 from advdl.experiment.work import Verdict
 from advdl.plugin.metric import Samples
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from advdl.plugin.host import PluginHost
-    from advdl.training.checkpoint import CheckpointStore
     from advdl.training.data_learner import DataLearner
     from advdl.training.dataset import Dataset
     from advdl.training.held_out import HeldOut
-    from advdl.training.metrics import RunningMeans
-    from advdl.training.state import State
     from advdl.training.update_engine import UpdateEngine
 
 
@@ -44,7 +39,7 @@ class ModelParts:
     held_out: "Dataset"
 
 
-class ModelWork:
+class ModelWork(UpdateWork):
     """Drives an engine on a data set.
 
     Args:
@@ -53,54 +48,20 @@ class ModelWork:
         engine: The engine.
     """
 
-    unit, target = "updates", None
+    unit = "updates"
 
     def __init__(self, experiment: Experiment, parts: ModelParts, engine: "UpdateEngine") -> None:
         from advdl.training.held_out import HeldOut
 
+        super().__init__(engine, experiment.section(General).seed)
         self._parts, self._engine = parts, engine
-        self._seed = experiment.section(General).seed
         self._measure = HeldOut(parts.learner, parts.held_out, jit=experiment.section(TrainerSection).jit == "on")
         self.watched = f"learn/{parts.learner.objectives()[0].name}/loss"
-        self.metrics: RunningMeans = engine.metrics
-
-    @property
-    def step(self) -> int:
-        """Updates made so far."""
-        return self._engine.updates
-
-    def build(self) -> None:
-        """Traces the engine's program."""
-        self._engine.build()
-
-    def advance(self, until: int) -> None:
-        """Runs a chunk of the engine."""
-        self._engine.advance(until)
-
-    def state(self) -> "State":
-        """Returns the engine's state, the trainer's in it."""
-        return self._engine.state()
-
-    def learnt(self) -> "State":
-        """Returns the learner's variables."""
-        return learnt_state(self._engine.trainer)
-
-    def weights(self) -> "Mapping[str, np.ndarray]":
-        """Returns the trainable variables."""
-        from advdl.training.trainer import learner_weights
-
-        return learner_weights(self._parts.learner)
-
-    def store(self, folder: Any, *, keep_last: int) -> "CheckpointStore":
-        """Returns a store of TensorFlow checkpoints."""
-        from advdl.training.checkpoint import CheckpointStore
-
-        return CheckpointStore(folder, keep_last=keep_last)
 
     def judge(self, purpose: str) -> Verdict:
         """Measures what is held out."""
         with self._engine.trainer.averaged():
-            return judged(self._parts, self._measure, seed=zlib.crc32(f"{self._seed}/{purpose}/{self.step}".encode()))
+            return judged(self._parts, self._measure, seed=self.judging_seed(purpose))
 
 
 def build(experiment: Experiment, host: "PluginHost") -> ModelWork:

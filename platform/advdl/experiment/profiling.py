@@ -53,13 +53,13 @@ class Profiler:
         if self._running:
             import tensorflow as tf
 
-            tf.profiler.experiment.stop()
+            tf.profiler.experimental.stop()
             self._running = False
 
     def _start(self) -> None:
         import tensorflow as tf
 
-        tf.profiler.experiment.start(str(self._folder))
+        tf.profiler.experimental.start(str(self._folder))
         self._running = True
 
 

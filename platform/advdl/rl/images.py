@@ -9,8 +9,8 @@ from advdl.errors import UsageError
 
 _FIT_ANYTHING = "the backbone 'mlp' takes Box, Discrete, MultiDiscrete and MultiBinary"
 _MOVE = (
-    "move them last with gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1), or take "
-    "the backbone 'nature_cnn' with channels_first=true; 'mlp' takes it as it is"
+    "move them last with gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1), or set "
+    "channels_first=true of 'nature_cnn'; the backbone 'mlp' takes it as it is"
 )
 
 

@@ -77,7 +77,8 @@ def _takes(clauses: Clauses, factory: Factory, spec: DataSpec, *, must: bool) ->
 
 def _check_measure(clauses: Clauses, learner: DataLearner, batch: Batch) -> None:
     before = learner_parts.values(learner)
-    figures = _measured(clauses, learner, batch)
+    measure = tf.function(learner.measure, autograph=False)  # one trace: a draw of its own is another at the next call
+    figures = _measured(clauses, measure, batch)
     lost = learner_parts.changed(before, learner_parts.values(learner))
     clauses.require(not lost, "measuring changes no variable", f"it changes {lost[:1]}")
     clause = "score is the name of one of measure's figures"
@@ -85,18 +86,18 @@ def _check_measure(clauses: Clauses, learner: DataLearner, batch: Batch) -> None
     clauses.require(score in figures, clause, f"it is {score!r}, and the figures are {', '.join(figures)}")
     finite = [name for name, value in figures.items() if not np.isfinite(value).all()]
     clauses.require(not finite, "figures are finite", f"{finite[:1]} is not")
-    again = _measured(clauses, learner, batch)
+    again = _measured(clauses, measure, batch)
     other = [name for name, value in figures.items() if not np.array_equal(value, again[name])]
     clauses.require(not other, "the same batch and seed give the same figures", f"{other[:1]} differs")
-    swapped = _measured(clauses, learner, {name: _first_replaced(value) for name, value in batch.items()})
+    swapped = _measured(clauses, measure, {name: _first_replaced(value) for name, value in batch.items()})
     moved = [name for name, value in figures.items() if not _close(value[1:], swapped[name][1:])]
     clause = "a sample's figures do not depend on the rest of the batch"
     clauses.require(not moved, clause, f"another first sample changes {moved[:1]} of the others")
 
 
-def _measured(clauses: Clauses, learner: DataLearner, batch: Batch, *, jit: bool = False) -> dict[str, Any]:
-    with clauses.clause("measure can be compiled by XLA" if jit else _FIGURES):
-        found = tf.function(learner.measure, jit_compile=jit, autograph=False)(batch, tf.constant((3, 5), tf.int32))
+def _measured(clauses: Clauses, measure: Any, batch: Batch, *, clause: str = _FIGURES) -> dict[str, Any]:
+    with clauses.clause(clause):
+        found = measure(batch, tf.constant((3, 5), tf.int32))
         figures = {str(name): tf.convert_to_tensor(value) for name, value in found.items()}
     clauses.require(figures, _FIGURES, "there are none")
     for name, value in figures.items():
@@ -108,7 +109,8 @@ def _measured(clauses: Clauses, learner: DataLearner, batch: Batch, *, jit: bool
 def _check_learning(clauses: Clauses, factory: Factory, spec: DataSpec, *, jit: bool) -> None:
     batch, straight = _data(spec), factory(spec)
     if jit:
-        _measured(clauses, straight, batch, jit=True)
+        compiled = tf.function(straight.measure, jit_compile=True, autograph=False)
+        _measured(clauses, compiled, batch, clause="measure can be compiled by XLA")
     before, trainer = learner_parts.values(straight), _trainer(straight)
     clause = "its losses can be minimised: loss(batch, seed) returns a float scalar and what else there is to report"
     with clauses.clause(clause):
