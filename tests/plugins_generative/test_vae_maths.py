@@ -122,6 +122,7 @@ def test_free_bits_cost_nothing_and_beta_weighs_the_divergence() -> None:
 
 
 def test_it_learns_a_correlation() -> None:
+    keras.utils.set_random_seed(0)
     t = normal(512, 1)
     x = np.hstack([t, 2.0 * t]) + 0.1 * normal(512, 2, seed=1) + [10.0, -5.0]
     vae = VAE(DataSpec(Box(-np.inf, np.inf, (2,), np.float32)), units=(32,))
