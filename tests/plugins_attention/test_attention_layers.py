@@ -153,7 +153,7 @@ def test_pixels_are_tokens(layer):
 
 
 def test_half_precision_takes_its_softmax_in_full():
-    keras.utils.set_random_seed(0)  # weights of which one draw in many overflows before the softmax
+    keras.utils.set_random_seed(0)  # other draws of the weights can overflow float16 here
     layer = MultiHeadAttention(heads=2, causal=True, dtype="mixed_float16")
     output, scores = layer(100.0 * tokens(2, 4, 8), return_scores=True)
     assert output.dtype == tf.float16
