@@ -8,7 +8,7 @@ import keras
 _NARROW = 8
 
 
-class NarrowDense(keras.layers.Dense):
+class NarrowDense(keras.layers.Dense):  # type: ignore[misc]  # Keras has no types
     """``keras.layers.Dense``, computed without matrix products while training if it has few outputs.
 
     XLA on a CPU hands each product to a routine for large matrices: the two of a narrow layer's gradient, 64 x 2 by
