@@ -79,12 +79,15 @@ def evaluate(
     from advdl.cli.output import warn
     from advdl.experiment.find_runs import runs_root
     from advdl.experiment.meta_work import build_judge, judged, load_meta
+    from advdl.experiment.metered import metered, run_metrics
     from advdl.experiment.run_folder import RunFolder
 
     wanted = _numbers(steps)
     folder = RunFolder.open(run, runs_root(runs_dir, os.environ))
-    parts, step = load_meta(folder, plugin_host(context), checkpoint, warn)
-    verdict = judged(parts, build_judge(parts), count=tasks, steps=wanted, seed=seed)
+    host = plugin_host(context)
+    parts, step = load_meta(folder, host, checkpoint, warn)
+    found = judged(parts, build_judge(parts), count=tasks, steps=wanted, seed=seed)
+    verdict = metered(found, run_metrics(folder.experiment(host), host, warn))
     files = _save(verdict.images, picture or folder.path / "pictures" / f"step-{step:012d}-seed-{seed}.png")
     data = {"run": folder.id, "checkpoint": step, "seed": seed, **verdict.figures, **verdict.details, "pictures": files}
     emit(data, json=as_json, table=lambda: _table(folder.id, step, verdict.details, verdict.figures, files))
@@ -123,4 +126,5 @@ def _table(run: str, step: int, details: Mapping[str, Any], figures: Mapping[str
         rows.append([str(steps), f"{mean:.3f}", f"{mean - half:.3f} to {mean + half:.3f}"])
     lines = [f"{run}, step {step:,}, {figures['tasks']:.0f} held-out tasks"]
     lines += [table(["inner steps", name, "95% of the mean"], rows)]
+    lines += [f"{key.partition('/')[2]}: {value:.4g}" for key, value in figures.items() if key.startswith("metric/")]
     return "\n".join([*lines, *(f"picture: {file}" for file in files)])

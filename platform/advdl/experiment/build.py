@@ -12,7 +12,7 @@ from advdl.experiment.backbones import freeze_backbones
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
-from advdl.rl.env_names import EnvFacts, compiled_twin, env_facts
+from advdl.rl.env_names import PARAMS, EnvFacts, compiled_twin, env_facts
 
 if TYPE_CHECKING:
     from advdl.plugin.component import Component
@@ -59,7 +59,8 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
     """
     general, env = experiment.section(General), experiment.section(Env)
     component = _compiled_component(experiment, host)
-    compiled = host.build("env", {"name": component.name, **env.options}) if component else None
+    plain = {name: value for name, value in env.options.items() if name != PARAMS}
+    compiled = host.build("env", {"name": component.name, **plain}) if component else None
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
     agent = _agent(experiment, host, facts)
     if general.backbone_freeze:
@@ -106,8 +107,9 @@ def _compiled_engine(
 ) -> "Engine":
     from advdl.rl.compiled import CompiledEngine
 
-    num_envs = experiment.section(Env).num
-    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment, agent))
+    section = experiment.section(Env)
+    params = env.get_default_params(**section.options.get(PARAMS, {}))
+    return CompiledEngine(env, agent, trainer, source, num_envs=section.num, params=params, **_pace(experiment, agent))
 
 
 def _host_engine(
