@@ -148,7 +148,7 @@ def one(pair: Pair, seed: int, folder: Path) -> Row:
         "return_min": figures.get("return/min"),
         "episodes": int(figures["episodes"]) if figures else None,
         "steps": done.data.get("step"),
-        "kept_step": done.data.get("policy_step"),
+        "kept_step": done.data.get("kept_step"),
         "seconds": done.seconds,
         "exit_code": done.code,
         "recipe": pair.recipe,
