@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from advdl.cli.output import emit, warn
+from advdl.cli.seeds import Jobs, resume_group
 from advdl.cli.state import plugin_host
 from advdl.cli.train import Json, Quiet, Run, RunsDir
 from advdl.errors import UsageError, unknown_name
@@ -24,10 +25,11 @@ def list_runs(
     status: Annotated[
         str | None, typer.Option(help="Only runs that stand so, such as done.", show_default=False)
     ] = None,
+    group: Annotated[str | None, typer.Option(help="Only runs of this group.", show_default=False)] = None,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, the newest first; those of a group together."""
     from advdl.cli.runs_report import list_data, list_table, select
     from advdl.experiment.find_runs import find_runs, runs_root
     from advdl.experiment.run_record import STATUSES
@@ -36,7 +38,7 @@ def list_runs(
     if status is not None and status not in known:
         raise unknown_name("status", status, known, command=f"--status takes {', '.join(known)}")
     root = runs_root(runs_dir, os.environ)
-    data = list_data(select(find_runs(root), env=env, agent=agent, status=status))
+    data = list_data(select(find_runs(root), env=env, agent=agent, status=status, group=group))
     if not data:
         typer.echo(f"no such runs in {root}", err=True)
     for run in data:
@@ -72,22 +74,33 @@ def compare(
 @app.command()
 def resume(
     context: typer.Context,
-    run: Run,
+    run: Annotated[
+        str, typer.Argument(help="A run: its folder, its id or the beginning of it, or 'latest'; or a group of runs.")
+    ],
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Train up to this many steps instead of as planned.", show_default=False),
     ] = None,
+    jobs: Jobs = None,
     quiet: Quiet = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> int:
-    """Go on with a run from its last checkpoint, exactly as if it had never stopped."""
+    """Go on with a run from its last checkpoint, exactly as if it had never stopped.
+
+    Of a group, with every run that is not done, side by side.
+    """
     from advdl.cli.progress import Progress
     from advdl.cli.runs_report import show_data, show_text
+    from advdl.experiment.find_runs import runs_root
+    from advdl.experiment.groups import find_group
     from advdl.experiment.run_folder import RunFolder
     from advdl.experiment.runner import resume as resume_run
     from advdl.experiment.workers import is_chief, own_copy
 
+    found = None if Path(run).is_dir() else find_group(run, runs_root(runs_dir, os.environ))
+    if found is not None and "TF_CONFIG" not in os.environ:
+        return resume_group(context, found.name, found.folders, jobs=jobs, quiet=quiet, as_json=as_json)
     folder = _open(run, runs_dir)
     folder = RunFolder(own_copy(folder.path, os.environ))
     record = folder.record()
