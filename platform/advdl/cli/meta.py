@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from advdl.cli.output import emit
+from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
 from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
@@ -24,18 +25,23 @@ def train(
     backbone: Annotated[str | None, typer.Option(help="What the learner sees through.", show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Meta-updates to make.", show_default=False)] = None,
     seed: Seed = None,
+    seeds: SeedCount = None,
+    jobs: Jobs = None,
+    group: Group = "",
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Meta-train on a family of tasks, and evaluate on tasks that training never saw.
 
     Examples: advdl meta train --tasks sinusoid --adapter maml --steps 15000; advdl meta train --tasks few-shot.
     Every setting is listed by: advdl config keys
     """
+    if seeds is not None and not dry_run:
+        return train_seeds(context, seeds, first=seed, jobs=jobs, group=group, sets=sets, quiet=quiet, as_json=as_json)
     host = plugin_host(context)
     given = {
         "tasks": tasks,
@@ -48,7 +54,7 @@ def train(
     experiment = resolve(host, given, sets, config, family="meta")
     if dry_run:
         show_settings(experiment, as_json=as_json)
-        return
+        return None
     train_run(
         experiment,
         host,
@@ -58,7 +64,9 @@ def train(
         runs_dir=runs_dir,
         quiet=quiet,
         as_json=as_json,
+        group=group,
     )
+    return None
 
 
 @app.command()
