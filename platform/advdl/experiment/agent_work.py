@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advdl.experiment.build import Training, build_training
@@ -59,6 +60,9 @@ class AgentWork:
         """Updates made so far."""
         return int(self._training.trainer.updates)
 
+    def keep(self, folder: Path) -> None:
+        """Nothing is needed beside the checkpoints."""
+
     def build(self) -> None:
         """Traces the engine's program."""
         self._engine.build()
@@ -105,8 +109,9 @@ class AgentWork:
             )
 
 
-def build(experiment: Experiment, host: "PluginHost") -> AgentWork:
+def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> AgentWork:
     """Builds the work of a run of the family ``agent``."""
+    del folder
     return AgentWork(experiment, build_training(experiment, host))
 
 
