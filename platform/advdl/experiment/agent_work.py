@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from advdl.plugin.host import PluginHost
     from advdl.rl.agent import Agent
+    from advdl.rl.engine import Meter
     from advdl.rl.evaluation import Evaluation as Episodes
     from advdl.training.checkpoint import CheckpointStore
-    from advdl.training.metrics import RunningMeans
     from advdl.training.state import State
 
 
@@ -43,7 +43,7 @@ class AgentWork:
         self._episodes = experiment.section(Evaluation).episodes
         self._env = experiment.section(Env)
         self.target = facts.reward_threshold
-        self.metrics: RunningMeans = training.engine.metrics
+        self.metrics: Meter = training.engine.metrics
 
     @property
     def agent(self) -> "Agent":
