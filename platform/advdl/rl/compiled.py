@@ -81,6 +81,19 @@ class CompiledEngine:
         if not bool(self._trainer.healthy):
             raise self._updating.diagnosis()
 
+    def weights_changed(self) -> None:
+        """Nothing is kept of the weights: the program reads them."""
+
+    def restart(self, seed: int) -> None:
+        """Begins every copy's episode anew; what was under way is dropped, uncounted."""
+        key = Stream(seed, "restart").at(self._iteration)
+        state = self._env.initial(key, self._params, batch_size=self._num_envs)
+        _assign(self._env_state, state)
+        _assign(self._observation, self._env.observation(state, key, self._params))
+        _assign(self._carry, self._agent.initial_carry(self._num_envs))
+        self._episode_return.assign(tf.zeros_like(self._episode_return))
+        self._episode_length.assign(tf.zeros_like(self._episode_length))
+
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
         parts = {"trainer": self._trainer.state(), "source": self.source.state(), "metrics": self.metrics.state()}

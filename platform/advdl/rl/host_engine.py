@@ -118,6 +118,10 @@ class HostEngine:
             if time.perf_counter() - began >= self._chunk_seconds:
                 break
 
+    def weights_changed(self) -> None:
+        """NumPy acts with copies of the weights, which are read again."""
+        self._fresh = False
+
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
         parts = {

@@ -7,6 +7,8 @@ from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
 from advdl.training.trainer import Trainer
 
+_EVER = 10**12
+
 
 class Updating:
     """Makes the updates that a source says are due.
@@ -25,6 +27,8 @@ class Updating:
 
     def after(self, env_steps: tf.Tensor) -> None:
         """Makes the updates that follow the step that made the count of env steps ``env_steps``; traceable."""
+        if not self._source.updates_in(_EVER):  # it only keeps: there is no update to trace
+            return
 
         def go_on(index: tf.Tensor) -> tf.Tensor:
             # Asked before every update: a source may end a round early, after what feedback told it.
