@@ -156,10 +156,11 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
 
 def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
     """Builds what decides whether XLA compiles the updates."""
-    from advdl.training.compilation import Compilation
+    from advdl.training.compilation import Compilation, convolves
 
     setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
-    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
+    say = logging.getLogger("advdl").warning
+    return Compilation(setting, learner.backbones(), say, apart=convolves(learner))
 
 
 def build_agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
