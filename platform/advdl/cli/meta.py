@@ -9,7 +9,21 @@ import typer
 
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import (
+    Config,
+    Devices,
+    DryRun,
+    Json,
+    Precision,
+    Quiet,
+    Run,
+    RunsDir,
+    Seed,
+    Sets,
+    Which,
+    resolve,
+    show_settings,
+)
 from advdl.cli.train import train as train_run
 
 app = typer.Typer(help="Train what adapts to new tasks, and evaluate it.", rich_markup_mode=None)
@@ -24,6 +38,8 @@ def train(
     backbone: Annotated[str | None, typer.Option(help="What the learner sees through.", show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Meta-updates to make.", show_default=False)] = None,
     seed: Seed = None,
+    precision: Precision = None,
+    devices: Devices = None,
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
@@ -44,6 +60,8 @@ def train(
         "learner.backbone": backbone,
         "steps": steps,
         "seed": seed,
+        "precision": precision,
+        "devices": devices,
     }
     experiment = resolve(host, given, sets, config, family="meta")
     if dry_run:
