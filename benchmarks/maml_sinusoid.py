@@ -5,6 +5,7 @@
 
 --part shots-10   MAML, first-order MAML, and a control that is trained on all tasks at once without an inner step
 --part shots-5    MAML, Meta-SGD and the MAML++ recipe (cosine meta-rate) with 5 support samples
+--part settings   MAML, 24 tasks in a meta-batch: as it is, with mixed_bfloat16, and with 2 devices that share it
 """
 
 import argparse
@@ -27,6 +28,11 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         "maml": {"adapter.name": "maml", "tasks.shots": 5},
         "meta-sgd": {"adapter.name": "meta-sgd", "tasks.shots": 5},
         "maml-pp": {"adapter.name": "maml-pp", "adapter.steps": 5, "tasks.shots": 5, **COSINE},
+    },
+    "settings": {
+        "plain": {"meta.batch": 24},
+        "mixed_bfloat16": {"meta.batch": 24, "precision": "mixed_bfloat16"},
+        "devices 2": {"meta.batch": 24, "devices": 2},
     },
 }
 BOUNDS = {15_000: (0.55, 0.18), 70_000: (0.36, 0.15)}
@@ -65,10 +71,19 @@ def one(name: str, settings: dict[str, Any], seed: int, updates: int, folder: Pa
 def report(rows: list[Row], arguments: argparse.Namespace) -> Report:
     summary = [summarised(name, rows) for name in PARTS[arguments.part]]
     means = {row["adapter"]: row for row in summary}
-    claims = ten_shot(means, arguments.updates) if arguments.part == "shots-10" else five_shot(means)
+    claims = {
+        "shots-10": lambda: ten_shot(means, arguments.updates),
+        "shots-5": lambda: five_shot(means),
+        "settings": lambda: same(rows),
+    }[arguments.part]()
     return Report(
         title=f"MAML on sinusoids, {arguments.part}",
-        settings={"meta_updates": arguments.updates, "meta_batch": 25, "inner_rate": 0.01, "held_out_tasks": 600},
+        settings={
+            "meta_updates": arguments.updates,
+            "meta_batch": 24 if arguments.part == "settings" else 25,
+            "inner_rate": 0.01,
+            "held_out_tasks": 600,
+        },
         load=arguments.load,
         rows=rows,
         summary=summary,
@@ -109,6 +124,19 @@ def five_shot(means: dict[str, Row]) -> list[tuple[str, bool]]:
         (f"{name} is at least 25% below MAML ({1 - error / base:.0%}: {error:.3f}, {base:.3f})", error <= 0.75 * base)
         for name, error in found.items()
     ]
+
+
+def same(rows: list[Row]) -> list[tuple[str, bool]]:
+    """Each error lies within both 95% intervals of the plain run's; the held-out tasks are the same."""
+    plain = {row["seed"]: row for row in rows if row["adapter"] == "plain"}
+    claims = []
+    for row in rows:
+        other = plain[row["seed"]]
+        near = abs(row["after_1"] - other["after_1"]) <= other["interval_1"] + row["interval_1"]
+        told = f"{row['adapter']}, seed {row['seed']}: {row['after_1']:.3f}, plain {other['after_1']:.3f}"
+        if row is not other:
+            claims.append((f"the error after 1 step is the same within the intervals ({told})", near))
+    return claims
 
 
 if __name__ == "__main__":

@@ -14,12 +14,15 @@ from measure import Report, Row, advdl, arguments_parser, say, sets, workplace
 
 STEPS = (0, 1, 2, 3)
 PUBLISHED = (-40.41, -11.68, -3.33, -3.23)
-VARIANTS: dict[str, dict[str, Any]] = {"maml": {}, "pretrained": {"adapter.steps": 0}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "maml": {"adapter.later": 0.25},
+    "pretrained": {"adapter.steps": 0, "adapter.later": 0.25},
+}
 
 
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
-    parser.add_argument("--iterations", type=int, default=100, help="meta-iterations, 80,000 env steps each")
+    parser.add_argument("--iterations", type=int, default=300, help="meta-iterations, 80,000 env steps each")
     arguments = parser.parse_args()
     with workplace() as folder:
         rows = [

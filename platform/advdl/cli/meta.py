@@ -10,7 +10,21 @@ import typer
 from advdl.cli.output import emit
 from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import (
+    Config,
+    Devices,
+    DryRun,
+    Json,
+    Precision,
+    Quiet,
+    Run,
+    RunsDir,
+    Seed,
+    Sets,
+    Which,
+    resolve,
+    show_settings,
+)
 from advdl.cli.train import train as train_run
 
 app = typer.Typer(help="Train what adapts to new tasks, and evaluate it.", rich_markup_mode=None)
@@ -28,6 +42,8 @@ def train(
     seeds: SeedCount = None,
     jobs: Jobs = None,
     group: Group = "",
+    precision: Precision = None,
+    devices: Devices = None,
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
@@ -50,6 +66,8 @@ def train(
         "learner.backbone": backbone,
         "steps": steps,
         "seed": seed,
+        "precision": precision,
+        "devices": devices,
     }
     experiment = resolve(host, given, sets, config, family="meta")
     if dry_run:
