@@ -135,7 +135,7 @@ def all_of(pairs: Sequence[Pair], arguments: argparse.Namespace, folder: Path) -
 def one(pair: Pair, seed: int, folder: Path) -> Row:
     """Trains; returns what its final evaluation says."""
     command = ["agent", "train", "--agent", pair.agent, "--env", pair.env, "--steps", str(pair.steps)]
-    place = folder / pair.name
+    place, recipe = folder / pair.name, pair.recipe  # the recipe as it is now: it may be changed while this trains
     done = advdl(
         [*command, "--seed", str(seed), "--quiet"], (place / str(seed)).resolve(), (folder / "cache").resolve()
     )
@@ -151,7 +151,7 @@ def one(pair: Pair, seed: int, folder: Path) -> Row:
         "kept_step": done.data.get("kept_step"),
         "seconds": done.seconds,
         "exit_code": done.code,
-        "recipe": pair.recipe,
+        "recipe": recipe,
         "commit": (git_state(ROOT) or {"commit": "none"})["commit"][:10],
     }
 
