@@ -18,6 +18,4 @@ def advdl_components() -> Iterable[Component]:
 
 
 def _sampler(name: str, target: str, summary: str) -> Component:
-    return Component(
-        "sampler", name, f"advdl_generative.{target}", summary, recipes=f"advdl_generative.recipes.{name}"
-    )
+    return Component("sampler", name, f"advdl_generative.{target}", summary, recipes=f"advdl_generative.recipes.{name}")

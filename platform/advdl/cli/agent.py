@@ -10,6 +10,7 @@ import typer
 from advdl.cli.adapt import adapt
 from advdl.cli.models import Models
 from advdl.cli.output import emit
+from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
 from advdl.cli.train import (
     Config,
@@ -81,6 +82,9 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
+    seeds: SeedCount = None,
+    jobs: Jobs = None,
+    group: Group = "",
     precision: Precision = None,
     devices: Devices = None,
     profile: Profile = None,
@@ -90,12 +94,14 @@ def train(
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Train an agent and evaluate it on Gymnasium's own env.
 
     Examples: advdl agent train --env CartPole; advdl agent train --env Acrobot --seed 1 --set agent.gamma=0.98.
     Every setting is listed by: advdl config keys
     """
+    if seeds is not None and not dry_run:
+        return train_seeds(context, seeds, first=seed, jobs=jobs, group=group, sets=sets, quiet=quiet, as_json=as_json)
     from advdl.rl.env_names import resolve_env_id
 
     host = plugin_host(context)
@@ -113,7 +119,7 @@ def train(
     experiment = models.resolve(given, settle)
     if dry_run:
         show_settings(experiment, as_json=as_json)
-        return
+        return None
     train_run(
         experiment,
         host,
@@ -123,7 +129,9 @@ def train(
         runs_dir=runs_dir,
         quiet=quiet,
         as_json=as_json,
+        group=group,
     )
+    return None
 
 
 @app.command("eval")

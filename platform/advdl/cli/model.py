@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from advdl.cli.output import emit
+from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
 from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
@@ -45,18 +46,23 @@ def train(
     backbone: Annotated[str | None, typer.Option(help="What a learner sees through.", show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Updates to make.", show_default=False)] = None,
     seed: Seed = None,
+    seeds: SeedCount = None,
+    jobs: Jobs = None,
+    group: Group = "",
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Train a model on one part of a data set, and judge it by the rest.
 
     Examples: advdl model train classifier --backbone densenet; advdl model train vae --data photos.zip.
     Every setting is listed by: advdl config keys
     """
+    if seeds is not None and not dry_run:
+        return train_seeds(context, seeds, first=seed, jobs=jobs, group=group, sets=sets, quiet=quiet, as_json=as_json)
     host = plugin_host(context)
     family = _family(host, name)
     given = {family: name, f"{family}.backbone": backbone, "steps": steps, "seed": seed}
@@ -64,7 +70,7 @@ def train(
     experiment = resolve(host, given, sets, config, family=family)
     if dry_run:
         show_settings(experiment, as_json=as_json)
-        return
+        return None
     train_run(
         experiment,
         host,
@@ -74,7 +80,9 @@ def train(
         runs_dir=runs_dir,
         quiet=quiet,
         as_json=as_json,
+        group=group,
     )
+    return None
 
 
 @app.command()

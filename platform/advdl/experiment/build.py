@@ -12,7 +12,7 @@ from advdl.experiment.backbones import freeze_backbones
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
-from advdl.rl.env_names import EnvFacts, compiled_twin, env_facts
+from advdl.rl.env_names import PARAMS, EnvFacts, compiled_twin, env_facts
 
 if TYPE_CHECKING:
     from advdl.plugin.component import Component
@@ -79,7 +79,8 @@ def build_engine(
     env, component = experiment.section(Env), _compiled_component(experiment, host)
     if component is None:
         return _host_engine(experiment, facts, agent, trainer, source)
-    compiled = host.build("env", {"name": component.name, **env.options})
+    plain = {name: value for name, value in env.options.items() if name != PARAMS}
+    compiled = host.build("env", {"name": component.name, **plain})
     return _compiled_engine(experiment, compiled, agent, trainer, source)
 
 
@@ -118,8 +119,9 @@ def _compiled_engine(
 ) -> "Engine":
     from advdl.rl.compiled import CompiledEngine
 
-    num_envs = experiment.section(Env).num
-    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment, agent))
+    section = experiment.section(Env)
+    params = env.get_default_params(**section.options.get(PARAMS, {}))
+    return CompiledEngine(env, agent, trainer, source, num_envs=section.num, params=params, **_pace(experiment, agent))
 
 
 def _host_engine(
@@ -154,10 +156,11 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
 
 def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
     """Builds what decides whether XLA compiles the updates."""
-    from advdl.training.compilation import Compilation
+    from advdl.training.compilation import Compilation, convolves
 
     setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
-    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
+    say = logging.getLogger("advdl").warning
+    return Compilation(setting, learner.backbones(), say, apart=convolves(learner))
 
 
 def build_agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":

@@ -15,6 +15,7 @@ from advdl.experiment.schema import General, Meta, MetaEvaluation
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.experiment.update_work import UpdateWork
 from advdl.experiment.work import Verdict
+from advdl.plugin.metric import Samples
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -163,7 +164,7 @@ def load_meta(
 
 
 def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps: Sequence[int], seed: int) -> Verdict:
-    """Adapts to held-out tasks; the score is that after the inner steps of training."""
+    """Adapts to held-out tasks; the score, and a metric's samples (a task each), are those after training's steps."""
     from advdl.experiment.task_pictures import pictures
 
     adapter = parts.adapter
@@ -184,10 +185,14 @@ def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps:
         f"{name} by inner steps {text}; {count} held-out tasks",
         {"steps": measured, "score": name},
         pictures(parts.tasks, adapter, steps=measured, seed=seed),
+        Samples({name: values[:, measured.index(adapter.steps)] for name, values in found.items()}, main=judge.score),
     )
 
 
 def _mean(name: str, values: "Array") -> dict[str, float]:
-    """Returns the mean over tasks and half the width of its 95% interval."""
-    interval = _INTERVAL * float(values.std()) / len(values) ** 0.5
+    """Returns the mean over tasks and half the width of its 95% interval; inner steps may lead out to infinity."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        interval = _INTERVAL * float(values.std()) / len(values) ** 0.5
     return {name: float(values.mean()), f"{name}/interval": interval}
