@@ -54,6 +54,7 @@ class SB3Agent(OwnLoopAgent):
         UsageError: The algorithm cannot handle these spaces, or an argument.
     """
 
+    formats: ClassVar[Mapping[str, str]] = {"onnx": ".onnx", "sb3": ".zip"}
     algorithm: ClassVar[type[BaseAlgorithm]]
 
     def __init__(
@@ -149,11 +150,14 @@ class SB3Agent(OwnLoopAgent):
 
         return open_zip(cls, path)
 
-    def export(self, folder: Path) -> Sequence[Path]:
-        """Writes ``policy.zip`` for ``stable_baselines3``; one with a backbone of ours needs advdl to load."""
-        path = folder / "policy.zip"
-        self.model.save(path, exclude=["collect_rollouts"])
-        return [path]
+    def export(self, target: Path, kind: str) -> None:
+        """Writes an ONNX file, or a zip for ``stable_baselines3``; one with a backbone of ours needs advdl to load."""
+        if kind == "onnx":
+            from advdl_sb3.exporting import write_onnx
+
+            write_onnx(self.model, self.act, self.assignment.spaces.observation, target)
+        else:
+            self.model.save(target, exclude=["collect_rollouts"])
 
     def close(self) -> None:
         """Closes the envs."""

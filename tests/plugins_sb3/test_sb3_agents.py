@@ -189,3 +189,37 @@ def test_a_state_of_other_networks_is_refused():
     arrays, facts = snapshot(build("ppo"))
     with pytest.raises(UsageError, match=r"is \[16, 4\] in it and \[8, 4\] here"):
         build("ppo", units=(8,)).restore(arrays, facts)
+
+
+@pytest.mark.parametrize("name", ["ppo", "dqn", "sac", "td3"])
+def test_a_policy_written_as_onnx_or_as_a_zip_acts_as_the_live_one(name, tmp_path):
+    pytest.importorskip("onnxruntime")
+    agent = build(name)
+    agent.learn(agent.assignment.total_steps, unheard)
+    space = agent.assignment.spaces.observation
+    space.seed(5)
+    observations = np.stack([space.sample() for _ in range(7)])
+    live = agent.act(observations)
+    for kind, ending in agent.formats.items():
+        agent.export(tmp_path / f"policy{ending}", kind)
+    assert np.allclose(onnx_actions(tmp_path / "policy.onnx", observations), live, 1e-4, 1e-4)
+    theirs = agent.algorithm.load(tmp_path / "policy.zip")
+    assert np.array_equal(theirs.predict(observations, deterministic=True)[0], live)
+    agent.close()
+
+
+def test_an_exported_policy_normalises_what_it_sees(tmp_path):
+    pytest.importorskip("onnxruntime")
+    agent = build("ppo", normalise_observations=True)
+    agent.learn(agent.assignment.total_steps, unheard)
+    observations = np.linspace(-3, 3, 28, dtype=np.float32).reshape(7, 4)
+    agent.export(tmp_path / "policy.onnx", "onnx")
+    assert np.array_equal(onnx_actions(tmp_path / "policy.onnx", observations), agent.act(observations))
+    agent.close()
+
+
+def onnx_actions(file, observations):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return session.run(None, {"observation": observations})[0]

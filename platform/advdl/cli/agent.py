@@ -238,7 +238,7 @@ def watch(
 def export_policy(
     context: typer.Context,
     run: Run,
-    kind: Annotated[str, typer.Option("--format", help="onnx, savedmodel or litert.")] = "onnx",
+    kind: Annotated[str, typer.Option("--format", help="onnx, savedmodel or litert; onnx or sb3.")] = "onnx",
     checkpoint: Which = "best",
     output: Annotated[
         Path | None,
@@ -249,23 +249,10 @@ def export_policy(
 ) -> None:
     """Write a run's policy as a file that acts without advdl, checked against the live one."""
     from advdl.cli.output import warn
-    from advdl.errors import unknown_name
-    from advdl.experiment.policy import load_agent
-    from advdl.training.backend import start_tensorflow
+    from advdl.experiment.exports import export_run
 
-    formats = ("onnx", "savedmodel", "litert")
-    if kind not in formats:
-        raise unknown_name("format", kind, formats, command="advdl agent export --help")
-    folder = _open(run, runs_dir)
-    start_tensorflow()
-    from advdl.rl.export import SUFFIXES, export
-
-    agent, step = load_agent(folder, plugin_host(context), checkpoint, warn)
-    target = output or folder.exports / f"step-{step:012d}-{kind}{SUFFIXES[kind]}"
-    export(agent, target, kind)
-    emit(
-        {"run": folder.id, "checkpoint": step, "format": kind, "file": target}, json=as_json, table=lambda: str(target)
-    )
+    done = export_run(_open(run, runs_dir), plugin_host(context), kind, checkpoint, output, warn)
+    emit(done, json=as_json, table=lambda: str(done["file"]))
 
 
 def _env_of(folder: "RunFolder") -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from advdl.rl.agent import Agent
     from advdl.rl.env_names import EnvFacts
     from advdl.rl.evaluation import Act
+    from advdl.rl.own_loop import OwnLoopAgent
     from advdl.training.checkpoint import CheckpointStore
 
 
@@ -77,6 +78,19 @@ def _load(
 def _load_own_loop(
     folder: RunFolder, host: "PluginHost", checkpoint: str, warn: Callable[[str], None]
 ) -> "tuple[Act, EnvFacts, int]":
+    agent, facts, step = load_own_loop(folder, host, checkpoint, warn)
+    return agent.act, facts, step
+
+
+def load_own_loop(
+    folder: RunFolder, host: "PluginHost", checkpoint: str = "best", warn: Callable[[str], None] = print
+) -> "tuple[OwnLoopAgent, EnvFacts, int]":
+    """Rebuilds an agent with its own loop as ``load_policy`` does; also returns the env's facts and the step.
+
+    Raises:
+        UsageError: There is no such checkpoint.
+        CorruptError: It is damaged, and so is every other.
+    """
     from advdl.experiment.own_loop_work import build_agent
     from advdl.rl.own_loop import POLICY
     from advdl.training.checkpoint import CheckpointStore
@@ -86,7 +100,7 @@ def _load_own_loop(
     loaded = store.load(step, prefix=POLICY, warn=warn)
     agent, facts = build_agent(folder.experiment(host), host)
     agent.restore_policy(loaded.arrays)
-    return agent.act, facts, loaded.step
+    return agent, facts, loaded.step
 
 
 def chosen_step(store: "CheckpointStore", checkpoint: str) -> int | None:

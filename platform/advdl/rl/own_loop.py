@@ -8,7 +8,7 @@ import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from advdl.errors import UsageError
 from advdl.rl.spaces import Spaces
@@ -76,6 +76,9 @@ class OwnLoopAgent(abc.ABC):
         assignment: What it learns in, and for how long.
     """
 
+    formats: ClassVar[Mapping[str, str]] = {}
+    """What the policy can be exported as, and what a file of each format ends in."""
+
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
 
@@ -140,13 +143,18 @@ class OwnLoopAgent(abc.ABC):
         """
         raise UsageError(f"{cls.__name__} reads no foreign files, such as {path}")
 
-    def export(self, folder: Path) -> Sequence[Path]:
-        """Writes the policy in the library's own format and returns the files.
+    def export(self, target: Path, kind: str) -> None:
+        """Writes the policy as a file that acts without advdl's training, seen to act as the live one where it can be.
+
+        Args:
+            target: The file; nothing is there yet, and its folder is.
+            kind: One of ``formats``.
 
         Raises:
-            UsageError: It has none.
+            UsageError: The policy cannot be written so.
+            RunError: What was written does not act as the live policy.
         """
-        raise UsageError(f"{type(self).__name__} has no format to export to")
+        raise UsageError(f"{type(self).__name__} has no format {kind!r} to export to")
 
     @abc.abstractmethod
     def close(self) -> None:
