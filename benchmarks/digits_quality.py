@@ -59,6 +59,7 @@ def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--only", help="one row alone, such as vae or binary")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the updates, for a quick look")
+    parser.add_argument("--steps", type=int, help="updates of each model, in the place of its own number")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="with --only: another option"
     )
@@ -68,6 +69,8 @@ def main() -> int:
 
     features = features_of(training)
     rows = [] if arguments.only else baselines(training, held_out, features)
+    for line in rows:
+        say(str(line))
     for name, setting in MODELS.items():
         rows += sampled(name, changed(setting, arguments), arguments, training, held_out, features)
     bounds = [] if arguments.only else mixtures(training, held_out)
@@ -82,7 +85,7 @@ def changed(setting: dict[str, Any], arguments: argparse.Namespace) -> dict[str,
     values = {key: int(text) if text.isdecimal() else _number(text) for key, text in further.items()}
     own = {key: value for key, value in values.items() if key in ("steps_of_training", "rate")}
     options = {key: value for key, value in values.items() if key not in own}
-    steps = own.get("steps_of_training", setting["steps"])
+    steps = arguments.steps or own.get("steps_of_training", setting["steps"])
     return {
         **setting,
         "options": {**setting["options"], **options},

@@ -34,12 +34,14 @@ MODELS: dict[str, dict[str, Any]] = {
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--only", help="one sampler alone")
-    parser.add_argument("--updates", type=int, default=5_000)
+    parser.add_argument("--steps", dest="updates", type=int, default=5_000, help="updates of each sampler (5000)")
     arguments = parser.parse_args()
     rows = []
     for seed in arguments.seeds:
         data = Pendulums(seed)
-        rows += [] if arguments.only else data.baselines(seed)
+        for row in [] if arguments.only else data.baselines(seed):
+            rows.append(row)
+            say(str(row))
         for name, setting in MODELS.items():
             if arguments.only in (None, name):
                 rows.append(one(name, setting["options"], data, seed, arguments.updates))

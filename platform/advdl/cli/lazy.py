@@ -35,6 +35,7 @@ NOUNS = (
     Noun("model", "Train and evaluate classifiers and generative models.", "advdl.cli.model:app"),
     Noun("env", "List, describe and check envs.", "advdl.cli.env:app"),
     Noun("launch", "Train in several processes of this machine.", "advdl.cli.launch:app"),
+    Noun("study", "Answer a question with many runs and their controls.", "advdl.cli.study:app"),
     Noun("runs", "List, show, resume and compare runs.", "advdl.cli.runs:app"),
     Noun("tensorboard", "Show the runs' curves in TensorBoard.", "advdl.cli.tensorboard:app"),
     Noun("plugins", "List, describe, check and start plugins.", "advdl.cli.plugins:app"),

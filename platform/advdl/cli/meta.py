@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from advdl.cli.output import emit
+from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
 from advdl.cli.train import (
     Config,
@@ -38,6 +39,9 @@ def train(
     backbone: Annotated[str | None, typer.Option(help="What the learner sees through.", show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Meta-updates to make.", show_default=False)] = None,
     seed: Seed = None,
+    seeds: SeedCount = None,
+    jobs: Jobs = None,
+    group: Group = "",
     precision: Precision = None,
     devices: Devices = None,
     sets: Sets = None,
@@ -46,12 +50,14 @@ def train(
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Meta-train on a family of tasks, and evaluate on tasks that training never saw.
 
     Examples: advdl meta train --tasks sinusoid --adapter maml --steps 15000; advdl meta train --tasks few-shot.
     Every setting is listed by: advdl config keys
     """
+    if seeds is not None and not dry_run:
+        return train_seeds(context, seeds, first=seed, jobs=jobs, group=group, sets=sets, quiet=quiet, as_json=as_json)
     host = plugin_host(context)
     given = {
         "tasks": tasks,
@@ -66,7 +72,7 @@ def train(
     experiment = resolve(host, given, sets, config, family="meta")
     if dry_run:
         show_settings(experiment, as_json=as_json)
-        return
+        return None
     train_run(
         experiment,
         host,
@@ -76,7 +82,9 @@ def train(
         runs_dir=runs_dir,
         quiet=quiet,
         as_json=as_json,
+        group=group,
     )
+    return None
 
 
 @app.command()

@@ -87,6 +87,7 @@ def train(
     runs_dir: Path | None,
     quiet: bool,
     as_json: bool,
+    group: str = "",
 ) -> None:
     """Trains a new run, shows its progress, and prints its evaluation and the next commands.
 
@@ -99,16 +100,19 @@ def train(
         runs_dir: What ``--runs-dir`` said.
         quiet: Whether to show no progress.
         as_json: Whether to print JSON.
+        group: The name that the run shares with others.
     """
     from advdl.cli.progress import Progress
+    from advdl.cli.seeds import checked_group
     from advdl.experiment.runner import begin
     from advdl.experiment.workers import is_chief
 
+    checked_group(group)
     with Progress(experiment.get("steps"), watched=watched, quiet=quiet) as console:
         _tell_precision(experiment, console)
         outcome = begin(
             experiment,
-            lambda: create_folder(experiment, host, subject, trained, runs_dir),
+            lambda: create_folder(experiment, host, subject, trained, runs_dir, group=group),
             host,
             console,
         )
@@ -117,7 +121,13 @@ def train(
 
 
 def create_folder(
-    experiment: "Experiment", host: "PluginHost", subject: str, trained: str, runs_dir: Path | None
+    experiment: "Experiment",
+    host: "PluginHost",
+    subject: str,
+    trained: str,
+    runs_dir: Path | None,
+    *,
+    group: str = "",
 ) -> "RunFolder":
     """Makes the folder of a new run, with the command line and the plugins' versions in it."""
     from advdl.experiment.find_runs import runs_root
@@ -126,7 +136,7 @@ def create_folder(
 
     root, command = own_root(runs_root(runs_dir, os.environ), os.environ), ["advdl", *sys.argv[1:]]
     plugins = {record.distribution: record.version for record in host.plugins}
-    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins)
+    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins, group=group)
 
 
 def show_outcome(outcome: "Outcome", *, as_json: bool) -> None:

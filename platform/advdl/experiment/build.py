@@ -58,18 +58,30 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
         RunError: The env cannot be made.
     """
     general, env = experiment.section(General), experiment.section(Env)
-    component = _compiled_component(experiment, host)
-    plain = {name: value for name, value in env.options.items() if name != PARAMS}
-    compiled = host.build("env", {"name": component.name, **plain}) if component else None
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
-    agent = _agent(experiment, host, facts)
+    agent = build_agent(experiment, host, facts)
     if general.backbone_freeze:
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
     trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
-    parts = (agent, trainer, source)
-    engine = _compiled_engine(experiment, compiled, *parts) if compiled else _host_engine(experiment, facts, *parts)
-    return Training(facts, agent, trainer, engine)
+    return Training(facts, agent, trainer, build_engine(experiment, host, facts, agent, trainer, source))
+
+
+def build_engine(
+    experiment: Experiment, host: "PluginHost", facts: EnvFacts, agent: "Agent", trainer: "Trainer", source: "Source"
+) -> "Engine":
+    """Builds the engine that steps the experiment's env: the compiled one where there is a twin.
+
+    Raises:
+        UsageError: The engine that is asked for does not fit the env.
+        RunError: The env cannot be made.
+    """
+    env, component = experiment.section(Env), _compiled_component(experiment, host)
+    if component is None:
+        return _host_engine(experiment, facts, agent, trainer, source)
+    plain = {name: value for name, value in env.options.items() if name != PARAMS}
+    compiled = host.build("env", {"name": component.name, **plain})
+    return _compiled_engine(experiment, compiled, agent, trainer, source)
 
 
 def build_policy(experiment: Experiment, host: "PluginHost") -> "tuple[Agent, HostPolicy, EnvFacts]":
@@ -79,7 +91,7 @@ def build_policy(experiment: Experiment, host: "PluginHost") -> "tuple[Agent, Ho
 
     env = experiment.section(Env)
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
-    agent = _agent(experiment, host, facts)
+    agent = build_agent(experiment, host, facts)
     return agent, HostPolicy(agent, Spaces(facts.observation, facts.action)), facts
 
 
@@ -144,13 +156,15 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
 
 def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
     """Builds what decides whether XLA compiles the updates."""
-    from advdl.training.compilation import Compilation
+    from advdl.training.compilation import Compilation, convolves
 
     setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
-    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
+    say = logging.getLogger("advdl").warning
+    return Compilation(setting, learner.backbones(), say, apart=convolves(learner))
 
 
-def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
+def build_agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
+    """Builds the experiment's agent for an env."""
     from advdl.rl.spaces import Spaces
 
     with building(experiment):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
@@ -62,8 +63,9 @@ class MetaWork(UpdateWork):
             return judged(self._parts, self._engine.judge, count=evaluation.tasks, steps=evaluation.steps, seed=seed)
 
 
-def build(experiment: Experiment, host: "PluginHost") -> MetaWork:
+def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> MetaWork:
     """Builds the work of a run of the family ``meta``."""
+    del folder
     from advdl.rl.env_tasks import EnvTasks
 
     parts = build_parts(experiment, host)

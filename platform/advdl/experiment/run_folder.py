@@ -50,6 +50,7 @@ class RunFolder:
         command: Sequence[str],
         *,
         plugins: Mapping[str, str] | None = None,
+        group: str = "",
     ) -> "RunFolder":
         """Makes the folder of a new run, whole or not at all.
 
@@ -60,6 +61,7 @@ class RunFolder:
             experiment: What the run is to do.
             command: The command line.
             plugins: Versions of the plugins' distributions.
+            group: The name that it shares with other runs.
 
         Raises:
             UsageError: The folder cannot be written to.
@@ -68,7 +70,7 @@ class RunFolder:
         parent = root / _safe(env) / _safe(agent)
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            return cls(_publish(parent, env, agent, experiment, command, plugins or {}))
+            return cls(_publish(parent, env, agent, experiment, command, plugins or {}, group))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise RunError(f"a run cannot be written to {root}: {error.strerror}") from error
@@ -244,6 +246,14 @@ class RunFolder:
         """Reads ``evaluations.jsonl`` as ``read_metrics`` does."""
         return self._evaluations.read()
 
+    def last_lines(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Returns the last metrics and the last evaluation, for whoever watches a run of another process.
+
+        Raises:
+            CorruptError: As ``read_metrics``.
+        """
+        return self._metrics.last(), self._evaluations.last()
+
     def truncate_evaluations(self, after_step: int, *, final: bool = True) -> None:
         """Drops the evaluations of later steps, and a torn last line.
 
@@ -281,6 +291,7 @@ def _publish(
     experiment: "Experiment",
     command: Sequence[str],
     plugins: Mapping[str, str],
+    group: str,
 ) -> Path:
     """Writes the folder under a hidden name, then gives it its own."""
     run_id = _new_id(experiment.data["seed"])
@@ -295,6 +306,7 @@ def _publish(
         experiment_sha256=[_sha256(content)],
         created=now(),
         command=list(command),
+        group=group,
         **provenance(Path.cwd(), plugins),
     )
     hidden, path = parent / f".{run_id}.new", parent / run_id

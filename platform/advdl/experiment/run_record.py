@@ -42,6 +42,7 @@ class RunRecord:
         plugins: Versions of the plugins' distributions.
         git: Commit and dirty flag of the working folder's repository, or None.
         machine: Processor, cores, operating system.
+        group: The name that it shares with the runs that it belongs with, or an empty string.
         format: The version of the folder's format.
     """
 
@@ -63,6 +64,7 @@ class RunRecord:
     plugins: Mapping[str, Any] = field(default_factory=dict)
     git: Mapping[str, Any] | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
     format: int = FORMAT
 
     def to_json(self) -> bytes:
@@ -115,5 +117,6 @@ def _is_record(data: Any) -> bool:
         and all(isinstance(data.get(key), list) for key in ("experiment_sha256", "command"))
         and all(isinstance(data.get(key), dict) for key in ("versions", "plugins", "machine"))
         and isinstance(data.get("git"), dict | None)
+        and isinstance(data.get("group", ""), str)
         and data.get("status") in STATUSES
     )

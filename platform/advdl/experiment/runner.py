@@ -70,6 +70,7 @@ def begin(
     folder = new_folder()
     console.message(f"run {folder.path}")
     with folder.lock(), _recorded(folder):
+        work.keep(folder.path)
         run = _Run(experiment, folder, work, host, console)
         started = start(work, experiment, host)
         if started:
@@ -99,7 +100,7 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
             longer = next_commands(run_folder, done=True)["resume"]
             raise UsageError(f"run {run_folder.id} is done", hint=f"to train longer: {longer}")
         with _recorded(run_folder):
-            run = _Run(experiment, run_folder, build_work(experiment, host), host, console)
+            run = _Run(experiment, run_folder, build_work(experiment, host, folder), host, console)
             run.go_on(longer=steps is not None)
     return int(ExitCode.DONE)
 

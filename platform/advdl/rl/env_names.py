@@ -190,11 +190,14 @@ def env_facts(
         UsageError: The env cannot be made, or there is no such wrapper.
     """
     from advdl.rl.env_factory import EnvFactory
+    from advdl.training.backend import start_tensorflow
 
     specs = registered_specs(host)
     spec = specs[gymnasium_id(env_id)]
     twin = compiled_twin(env_id, host)
     host_id = _host_id(env_id, spec, twin, options or {})
+    if twin is not None and twin.name == host_id:  # it computes with TensorFlow, whatever its agent does
+        start_tensorflow()
     factory = EnvFactory.of(host_id, options, wrappers)
     try:
         env = factory()
