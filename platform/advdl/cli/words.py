@@ -16,7 +16,7 @@ def command_words(context: typer.Context, **changed: Any) -> list[str]:
     Returns:
         The root's options, noun and verb, the options that were given, and the arguments.
     """
-    chain = [context]
+    chain: list[Any] = [context]
     while chain[0].parent is not None:
         chain.insert(0, chain[0].parent)
     words: list[str] = []

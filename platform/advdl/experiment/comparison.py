@@ -196,6 +196,6 @@ def _improvement(one: Judged, other: Judged) -> dict[str, Any]:
     found: dict[str, Any] = {"better": one.name, "than": other.name, "envs": shared, "probability": None}
     if not shared:
         return found
-    sides = [[group.scores(env) for env in shared] for group in (one, other)]
-    low, high = improvement_interval(*sides)
-    return {**found, "probability": probability_of_improvement(*sides), "low": low, "high": high}
+    ours, theirs = ([group.scores(env) for env in shared] for group in (one, other))
+    low, high = improvement_interval(ours, theirs)
+    return {**found, "probability": probability_of_improvement(ours, theirs), "low": low, "high": high}

@@ -17,7 +17,7 @@ NAMES = ("curves.png", "curves.svg")
 # Okabe and Ito's colours, which people tell apart however they see colours; dashes serve print in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _DASHES = ("-", "--", "-.", ":")
-_STYLE = {"font.size": 11.0, "svg.fonttype": "none", "svg.hashsalt": "advdl", "axes.unicode_minus": False}
+_STYLE: Any = {"font.size": 11.0, "svg.fonttype": "none", "svg.hashsalt": "advdl", "axes.unicode_minus": False}
 
 
 def save_curves(groups: Sequence[Judged], folder: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def _handles(figure: "Figure") -> dict[str, Any]:
     return found
 
 
-def _short_number(value: float, position: int) -> str:
+def _short_number(value: float, position: float) -> str:
     """Writes ``20k`` and ``1.5M``: zeros in a row are miscounted."""
     del position
     for size, letter in ((1e6, "M"), (1e3, "k")):
