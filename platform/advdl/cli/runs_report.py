@@ -13,6 +13,7 @@ from advdl.experiment.find_runs import FoundRun
 from advdl.experiment.next_commands import next_commands
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.toml import format_value
+from advdl.training.stopwatch import shares
 
 _STYLES = {"failed": "red", "diverged": "red", "damaged": "red", "interrupted": "yellow", "running": "green"}
 _FIGURES = (
@@ -77,6 +78,7 @@ def show_text(data: Mapping[str, Any]) -> str:
         ["experiment", f"{data['agent']} on {data['env']}, seed {data['seed']}"],
         ["steps", f"{data['step']} of {data['steps']}"],
         ["time", _times(data)],
+        ["spent", _spent(data["seconds"])],
         ["evaluation", _evaluation_line(data["evaluation"])],
         ["checkpoints", ", ".join(data["checkpoints"]) or None],
         ["command", " ".join(data["command"]) or None],
@@ -192,6 +194,10 @@ def _git_line(git: Mapping[str, Any] | None) -> str | None:
 def _times(data: Mapping[str, Any]) -> str:
     moments = [(name, data[name]) for name in ("created", "started", "ended") if data[name]]
     return ", ".join(f"{name} {_moment(text)}" for name, text in moments)
+
+
+def _spent(seconds: Mapping[str, float]) -> str | None:
+    return f"{sum(seconds.values()):.1f} s: {shares(seconds)}" if seconds else None
 
 
 def _moment(text: str) -> str:

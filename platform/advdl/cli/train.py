@@ -132,17 +132,22 @@ def create_folder(
 def show_outcome(outcome: "Outcome", *, as_json: bool) -> None:
     """Prints how a run ended, and what can be done with it."""
     from advdl.experiment.next_commands import next_commands
+    from advdl.training.stopwatch import shares
 
     commands = next_commands(outcome.folder, done=True)
+    seconds = outcome.folder.record().seconds
     data = {
         "run": outcome.folder.id,
         "folder": outcome.folder.path,
         "step": outcome.step,
         "kept_step": outcome.kept_step,
         "evaluation": dict(outcome.verdict.figures),
+        "seconds": dict(seconds),
         "next": commands,
     }
-    lines = [f"trained {outcome.step:,} steps; {outcome.verdict.text}", "next:"]
+    lines = [f"trained {outcome.step:,} steps; {outcome.verdict.text}"]
+    lines += [f"took {sum(seconds.values()):.1f} s: {shares(seconds)}"] if seconds else []
+    lines += ["next:"]
     lines += [f"  {purpose:9} {command}" for purpose, command in commands.items()]
     emit(data, json=as_json, table="\n".join(lines))
 

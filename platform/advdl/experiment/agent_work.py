@@ -43,6 +43,7 @@ class AgentWork:
         self._env = experiment.section(Env)
         self.target = facts.reward_threshold
         self.metrics: RunningMeans = training.engine.metrics
+        self.stopwatch = training.stopwatch
 
     @property
     def agent(self) -> "Agent":

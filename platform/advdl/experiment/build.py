@@ -13,6 +13,7 @@ from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.rl.env_names import EnvFacts, compiled_twin, env_facts
+from advdl.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from advdl.plugin.component import Component
@@ -37,12 +38,14 @@ class Training:
         agent: What is trained.
         trainer: Makes the updates.
         engine: Steps env and trainer.
+        stopwatch: What the engine counts its parts' time with.
     """
 
     facts: EnvFacts
     agent: "Agent"
     trainer: "Trainer"
     engine: "Engine"
+    stopwatch: Stopwatch
 
 
 def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices | None" = None) -> Training:
@@ -66,9 +69,13 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
     trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
-    parts = (agent, trainer, source)
-    engine = _compiled_engine(experiment, compiled, *parts) if compiled else _host_engine(experiment, facts, *parts)
-    return Training(facts, agent, trainer, engine)
+    parts, stopwatch = (agent, trainer, source), Stopwatch()
+    engine = (
+        _compiled_engine(experiment, compiled, *parts)
+        if compiled
+        else _host_engine(experiment, facts, *parts, stopwatch)
+    )
+    return Training(facts, agent, trainer, engine, stopwatch)
 
 
 def build_policy(experiment: Experiment, host: "PluginHost") -> "tuple[Agent, HostPolicy, EnvFacts]":
@@ -111,7 +118,12 @@ def _compiled_engine(
 
 
 def _host_engine(
-    experiment: Experiment, facts: EnvFacts, agent: "Agent", trainer: "Trainer", source: "Source"
+    experiment: Experiment,
+    facts: EnvFacts,
+    agent: "Agent",
+    trainer: "Trainer",
+    source: "Source",
+    stopwatch: Stopwatch,
 ) -> "Engine":
     from advdl.rl.env_copies import Care
     from advdl.rl.env_factory import EnvFactory
@@ -127,7 +139,7 @@ def _host_engine(
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )
-    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment, agent))
+    return HostEngine(copies, agent, trainer, source, say=say, stopwatch=stopwatch, **_pace(experiment, agent))
 
 
 def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:

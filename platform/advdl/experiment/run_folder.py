@@ -161,6 +161,16 @@ class RunFolder:
         """
         self._write_record(self.record().with_status(status, step=step, error=error))
 
+    def write_seconds(self, seconds: Mapping[str, float]) -> None:
+        """Writes what the run's time was spent on, all its processes together.
+
+        Raises:
+            CorruptError: As ``record``.
+            RunError: The disk refuses.
+        """
+        rounded = {name: round(value, 3) for name, value in seconds.items()}
+        self._write_record(dataclasses.replace(self.record(), seconds=rounded))
+
     def config(self) -> dict[str, Any]:
         """Reads ``experiment.toml`` as plain data; no component is imported.
 

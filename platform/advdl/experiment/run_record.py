@@ -37,6 +37,7 @@ class RunRecord:
         step: The last step that was recorded here.
         started: When it began to train, or None.
         ended: When it ended, or None.
+        seconds: What its time was spent on, all its processes together: ``train``, ``evaluate``, ``save``, ...
         command: The command line that made it.
         versions: Of Python and of what matters most, by distribution.
         plugins: Versions of the plugins' distributions.
@@ -58,6 +59,7 @@ class RunRecord:
     step: int = 0
     started: str | None = None
     ended: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
     command: Sequence[str] = ()
     versions: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Any] = field(default_factory=dict)
@@ -114,6 +116,7 @@ def _is_record(data: Any) -> bool:
         and all(isinstance(data.get(key), str | None) for key in ("started", "ended"))
         and all(isinstance(data.get(key), list) for key in ("experiment_sha256", "command"))
         and all(isinstance(data.get(key), dict) for key in ("versions", "plugins", "machine"))
+        and isinstance(data.get("seconds", {}), dict)
         and isinstance(data.get("git"), dict | None)
         and data.get("status") in STATUSES
     )

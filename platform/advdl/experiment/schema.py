@@ -117,6 +117,15 @@ class Evaluation(Section):
     )
 
 
+class EarlyStopping(Section):
+    """When training ends because it no longer gets better."""
+
+    patience: int = Field(0, ge=0, description="evaluations in succession without improvement that end it; 0 never")
+    min_change: Finite = Field(0.0, ge=0, description="how much better than the best counts as an improvement")
+    metric: str = Field("score", description="the figure of an evaluation that is watched, or 'score'")
+    better: Literal["higher", "lower"] = Field("higher", description="which is better; a score is better where higher")
+
+
 class Checkpoint(Section):
     """When the state of training is saved, and which of it is kept."""
 
@@ -240,6 +249,7 @@ _MODEL: Mapping[str, type[Section]] = {
     "model": Model,
     "trainer": Trainer,
     "evaluation": ModelEvaluation,
+    "early_stopping": EarlyStopping,
     "checkpoint": Checkpoint,
     "log": Log,
 }
@@ -259,6 +269,7 @@ FAMILIES: Mapping[str, Family] = {
                 "env": Env,
                 "trainer": Trainer,
                 "evaluation": Evaluation,
+                "early_stopping": EarlyStopping,
                 "checkpoint": Checkpoint,
                 "log": Log,
             },
@@ -279,6 +290,7 @@ FAMILIES: Mapping[str, Family] = {
                 "meta": Meta,
                 "trainer": Trainer,
                 "evaluation": MetaEvaluation,
+                "early_stopping": EarlyStopping,
                 "checkpoint": Checkpoint,
                 "log": Log,
             },
@@ -316,7 +328,13 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.own_loop_work:build",
             main="agent",
             subject="env",
-            sections={"env": OwnLoopEnv, "evaluation": Evaluation, "checkpoint": Checkpoint, "log": Log},
+            sections={
+                "env": OwnLoopEnv,
+                "evaluation": Evaluation,
+                "early_stopping": EarlyStopping,
+                "checkpoint": Checkpoint,
+                "log": Log,
+            },
             slots={"agent": Slot("agent", "sb3-ppo", "what is trained, in a learning loop of its own")},
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             shorthands={"env": "id"},

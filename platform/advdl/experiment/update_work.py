@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from advdl.experiment.learnt import learnt_state
+from advdl.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,7 @@ class UpdateWork:
     def __init__(self, engine: Updating, seed: int) -> None:
         self._updating, self._seed = engine, seed
         self.metrics = engine.metrics
+        self.stopwatch = Stopwatch()
 
     @property
     def step(self) -> int:
