@@ -22,6 +22,7 @@ from advdl.cli.train import (
     RunsDir,
     Seed,
     Sets,
+    Tags,
     Which,
     resolve,
     show_settings,
@@ -67,6 +68,7 @@ def train(
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
+    tags: Tags = None,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -95,6 +97,7 @@ def train(
         trained=experiment.get("agent.name"),
         watched="return",
         runs_dir=runs_dir,
+        tags=tags or (),
         quiet=quiet,
         as_json=as_json,
     )

@@ -9,7 +9,7 @@ import typer
 
 from advdl.cli.output import emit
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Tags, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
 
 app = typer.Typer(help="Train what adapts to new tasks, and evaluate it.", rich_markup_mode=None)
@@ -27,6 +27,7 @@ def train(
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
+    tags: Tags = None,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -56,6 +57,7 @@ def train(
         trained=experiment.get("adapter.name"),
         watched="loss",
         runs_dir=runs_dir,
+        tags=tags or (),
         quiet=quiet,
         as_json=as_json,
     )

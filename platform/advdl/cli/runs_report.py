@@ -28,7 +28,9 @@ _FIGURES = (
 )
 
 
-def select(runs: Iterable[FoundRun], *, env: str | None, agent: str | None, status: str | None) -> list[FoundRun]:
+def select(
+    runs: Iterable[FoundRun], *, env: str | None, agent: str | None, status: str | None, tag: str | None = None
+) -> list[FoundRun]:
     """Returns the runs that fit; ``CartPole`` fits ``CartPole-v1``."""
     return [
         run
@@ -36,6 +38,7 @@ def select(runs: Iterable[FoundRun], *, env: str | None, agent: str | None, stat
         if status in (None, run.status)
         and (env is None or (run.record is not None and _is_env(run.record.env, env)))
         and (agent is None or (run.record is not None and run.record.agent == agent))
+        and (tag is None or (run.record is not None and tag in run.record.tags))
     ]
 
 
@@ -81,6 +84,7 @@ def show_text(data: Mapping[str, Any]) -> str:
         ["spent", _spent(data["seconds"])],
         ["evaluation", _evaluation_line(data["evaluation"])],
         ["checkpoints", ", ".join(data["checkpoints"]) or None],
+        ["tags", ", ".join(data["tags"]) or None],
         ["command", " ".join(data["command"]) or None],
         ["versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items()) or None],
         ["git", _git_line(data["git"])],

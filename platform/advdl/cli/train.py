@@ -40,6 +40,7 @@ Profile = Annotated[
     typer.Option(metavar="FIRST:LAST", help="Updates to profile for TensorBoard, such as 10:20.", show_default=False),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the settings and where they come from; train nothing.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TEXT", help="A mark to find the run by; repeatable.")]
 Which = Annotated[str, typer.Option("--checkpoint", help="Which checkpoint: best, last or a step.")]
 
 
@@ -87,6 +88,7 @@ def train(
     runs_dir: Path | None,
     quiet: bool,
     as_json: bool,
+    tags: Sequence[str] = (),
 ) -> None:
     """Trains a new run, shows its progress, and prints its evaluation and the next commands.
 
@@ -99,6 +101,7 @@ def train(
         runs_dir: What ``--runs-dir`` said.
         quiet: Whether to show no progress.
         as_json: Whether to print JSON.
+        tags: What ``--tag`` said.
     """
     from advdl.cli.progress import Progress
     from advdl.experiment.runner import begin
@@ -108,7 +111,7 @@ def train(
         _tell_precision(experiment, console)
         outcome = begin(
             experiment,
-            lambda: create_folder(experiment, host, subject, trained, runs_dir),
+            lambda: create_folder(experiment, host, subject, trained, runs_dir, tags),
             host,
             console,
         )
@@ -117,7 +120,12 @@ def train(
 
 
 def create_folder(
-    experiment: "Experiment", host: "PluginHost", subject: str, trained: str, runs_dir: Path | None
+    experiment: "Experiment",
+    host: "PluginHost",
+    subject: str,
+    trained: str,
+    runs_dir: Path | None,
+    tags: Sequence[str] = (),
 ) -> "RunFolder":
     """Makes the folder of a new run, with the command line and the plugins' versions in it."""
     from advdl.experiment.find_runs import runs_root
@@ -126,7 +134,7 @@ def create_folder(
 
     root, command = own_root(runs_root(runs_dir, os.environ), os.environ), ["advdl", *sys.argv[1:]]
     plugins = {record.distribution: record.version for record in host.plugins}
-    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins)
+    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins, tags=tags)
 
 
 def show_outcome(outcome: "Outcome", *, as_json: bool) -> None:

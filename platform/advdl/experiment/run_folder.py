@@ -50,6 +50,7 @@ class RunFolder:
         command: Sequence[str],
         *,
         plugins: Mapping[str, str] | None = None,
+        tags: Sequence[str] = (),
     ) -> "RunFolder":
         """Makes the folder of a new run, whole or not at all.
 
@@ -60,6 +61,7 @@ class RunFolder:
             experiment: What the run is to do.
             command: The command line.
             plugins: Versions of the plugins' distributions.
+            tags: Marks to find the run by.
 
         Raises:
             UsageError: The folder cannot be written to.
@@ -68,7 +70,7 @@ class RunFolder:
         parent = root / _safe(env) / _safe(agent)
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            return cls(_publish(parent, env, agent, experiment, command, plugins or {}))
+            return cls(_publish(parent, env, agent, experiment, command, plugins or {}, tags))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise RunError(f"a run cannot be written to {root}: {error.strerror}") from error
@@ -291,6 +293,7 @@ def _publish(
     experiment: "Experiment",
     command: Sequence[str],
     plugins: Mapping[str, str],
+    tags: Sequence[str],
 ) -> Path:
     """Writes the folder under a hidden name, then gives it its own."""
     run_id = _new_id(experiment.data["seed"])
@@ -305,6 +308,7 @@ def _publish(
         experiment_sha256=[_sha256(content)],
         created=now(),
         command=list(command),
+        tags=list(tags),
         **provenance(Path.cwd(), plugins),
     )
     hidden, path = parent / f".{run_id}.new", parent / run_id

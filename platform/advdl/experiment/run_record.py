@@ -39,6 +39,7 @@ class RunRecord:
         ended: When it ended, or None.
         seconds: What its time was spent on, all its processes together: ``train``, ``evaluate``, ``save``, ...
         command: The command line that made it.
+        tags: Marks to find the run by.
         versions: Of Python and of what matters most, by distribution.
         plugins: Versions of the plugins' distributions.
         git: Commit and dirty flag of the working folder's repository, or None.
@@ -61,6 +62,7 @@ class RunRecord:
     ended: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     command: Sequence[str] = ()
+    tags: Sequence[str] = ()
     versions: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Any] = field(default_factory=dict)
     git: Mapping[str, Any] | None = None
@@ -117,6 +119,7 @@ def _is_record(data: Any) -> bool:
         and all(isinstance(data.get(key), list) for key in ("experiment_sha256", "command"))
         and all(isinstance(data.get(key), dict) for key in ("versions", "plugins", "machine"))
         and isinstance(data.get("seconds", {}), dict)
+        and isinstance(data.get("tags", []), list)
         and isinstance(data.get("git"), dict | None)
         and data.get("status") in STATUSES
     )
