@@ -54,6 +54,10 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that step the copies, for slow envs.", show_default=False)
     ] = None,
+    runners: Annotated[
+        str | None,
+        typer.Option(metavar="ray:N", help="Ray actors that step the copies and act in them.", show_default=False),
+    ] = None,
     backbone_from: Annotated[
         str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
     ] = None,
@@ -85,7 +89,12 @@ def train(
     given |= {"precision": precision, "devices": devices, "log.profile": profile}
     if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
         given |= _taken(_open(backbone_from, runs_dir), backbone)
-    given |= {"env.num": envs, "env.workers": workers, "backbone_freeze": freeze_backbone or None}
+    given |= {
+        "env.num": envs,
+        "env.workers": workers,
+        "env.runners": runners,
+        "backbone_freeze": freeze_backbone or None,
+    }
     experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
     if dry_run:
         show_settings(experiment, as_json=as_json)

@@ -93,7 +93,7 @@ def _compiled_component(experiment: Experiment, host: "PluginHost") -> "Componen
     """Returns the compiled env that is trained in; None for the host engine."""
     env, engine = experiment.section(Env), experiment.section(General).engine
     twin = compiled_twin(env.id, host)
-    asked_for_host = [name for name in ("wrappers", "workers") if getattr(env, name)]
+    asked_for_host = [name for name in ("wrappers", "workers", "runners") if getattr(env, name)]
     if engine == "host" or (engine == "auto" and (twin is None or asked_for_host)):
         return None
     if twin is None:
@@ -131,11 +131,14 @@ def _host_engine(
     from advdl.rl.host_vector import HostVectorEnv
 
     env, say = experiment.section(Env), logging.getLogger("advdl").warning
+    if env.workers and env.runners:
+        raise UsageError("env.workers and env.runners exclude each other", hint="a runner is a process already")
     copies = HostVectorEnv(
         EnvFactory.of(facts.host_id, env.options, env.wrappers),
         env.num,
         seed=experiment.section(General).seed,
         workers=env.workers,
+        runners=int(env.runners.removeprefix("ray:") or 0),
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )

@@ -71,6 +71,9 @@ class Env(Section):
         description="wrappers around each copy: of gymnasium.wrappers by name, or module:Class; tables have options",
     )
     workers: int = Field(0, ge=0, description="processes that the host engine steps the copies in; 0 is this one")
+    runners: Annotated[str, Field(pattern=r"^(ray:[1-9][0-9]*)?$")] = Field(
+        "", description="Ray actors that step the copies and act in them, such as ray:4; empty for none"
+    )
     timeout: Finite = Field(60.0, gt=0, description="seconds that a step or a reset of the host engine may take")
     on_fault: Literal["stop", "restart"] = Field(
         "stop", description="what follows a fault of an env: training stops, or the copy begins anew"

@@ -151,9 +151,14 @@ class HostEngine:
         episodes, staging, clock = self._episodes, self._staging, time.perf_counter
         acting = stepping = 0.0
         began = clock()
+        runners = getattr(self._env, "runners", None)
+        if runners:
+            with self._stopwatch.span("play"):
+                self._env.play(self._acting, iteration, count)
+            began = clock()
         for row in range(count):
             start, seen = clock(), episodes.observation
-            acted = self._acting(seen, episodes.carry, iteration + row)
+            acted = runners.acted(self._acting) if runners else self._acting(seen, episodes.carry, iteration + row)
             decided = clock()
             following, outcome = episodes.step(acted.action, acted.carry)
             stepping += clock() - decided

@@ -5,13 +5,13 @@ call, by the very operations of the function; everything else is carried out ope
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from advdl.rl.numpy_ops import OPERATIONS, Array, Function
+from advdl.rl.numpy_ops import OPERATIONS, Array
+from advdl.rl.numpy_steps import Instruction, NumpySteps
 
 _SEEDING = ("StatelessRandomGetKeyCounter", "StatelessRandomGetAlg")
 _BLOCK = 64
@@ -20,14 +20,6 @@ _BLOCK = 64
 
 class UnsupportedError(Exception):
     """The function holds something that NumPy is not taught; the message says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    function: Function
-    inputs: tuple[int, ...]
-    output: int
-    several: int  # how many outputs, where the function returns a list
 
 
 class NumpyProgram:
@@ -53,51 +45,41 @@ class NumpyProgram:
         constants = {name: outer.numpy() for name, outer in captures if id(outer) not in handles}
         arguments = [tensor for tensor in self._graph.inputs if tensor.name not in {name for name, _ in captures}]
         self._step_name = arguments[-1].name
-        self._inputs = [self._place(tensor.name) for tensor in arguments[:-1]]
-        self._step = self._place(self._step_name)
+        inputs = [self._place(tensor.name) for tensor in arguments[:-1]]
+        step = self._place(self._step_name)
         self._fixed = {self._place(name) for name in constants}
         for name, value in constants.items():
             self._values[self._place(name)] = value
         self._random: list[Any] = []
         self._read: dict[str, Any] = {}
-        self._instructions: list[_Instruction] = []
+        self._instructions: list[Instruction] = []
         for op in self._needed():
             self._translate(op)
         self.variables: list[tf.Variable] = list(self._read.values())
-        self._variable_places = [self._place(name) for name in self._read]
-        self._result = [self._place(tensor.name) for tensor in self._outputs]
-        self._random_places = [self._place(op.outputs[0].name) for op in self._random]
+        variables = [self._place(name) for name in self._read]
+        results = [self._place(tensor.name) for tensor in self._outputs]
+        draws = [self._place(op.outputs[0].name) for op in self._random]
+        self.steps = NumpySteps(self._values, self._instructions, inputs, step, variables, draws, results)
         self._draw = self._drawing(function, specs)
         self._block, self._draws = -1, [np.zeros(0)] * len(self._random)
 
     def refresh(self, values: Sequence[Array]) -> None:
         """Takes the present values of ``variables``."""
-        for place, value in zip(self._variable_places, values, strict=True):
-            self._values[place] = value
+        self.steps.refresh(values)
 
     def __call__(self, inputs: Sequence[Array], step: int) -> list[Array]:
         """Returns the function's outputs, flat."""
-        values = self._values
-        for place, value in zip(self._inputs, inputs, strict=True):
-            values[place] = value
-        values[self._step] = np.asarray(step, np.int64)
-        if self._random:
-            self._draw_for(step)
-        for instruction in self._instructions:
-            result = instruction.function(*[values[place] for place in instruction.inputs])
-            if instruction.several:
-                values[instruction.output : instruction.output + instruction.several] = result
-            else:
-                values[instruction.output] = result
-        return [values[place] for place in self._result]
+        return self.steps(inputs, step, self.draws(step))
 
-    def _draw_for(self, step: int) -> None:
+    def draws(self, step: int) -> list[Array]:
+        """Returns the random draws of a step."""
+        if not self._random:
+            return []
         block, row = divmod(step, _BLOCK)
         if block != self._block:
             self._block = block
             self._draws = [draw.numpy() for draw in self._draw(tf.constant(block * _BLOCK, tf.int64))]
-        for place, draws in zip(self._random_places, self._draws, strict=True):
-            self._values[place] = draws[row]
+        return [draws[row] for draws in self._draws]
 
     def _place(self, name: str) -> int:
         if name not in self._places:
@@ -162,7 +144,7 @@ class NumpyProgram:
                 self._values[place] = value
                 self._fixed.add(place)
             return
-        self._instructions.append(_Instruction(function, inputs, places[0], several))
+        self._instructions.append(Instruction(function, inputs, places[0], several))
 
     def _drawing(self, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> Any:
         """Traces the function again, for many steps and for the sake of its draws: the rest is pruned away."""
