@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from advdl.rl.backbones import observation_input
+from advdl.training import NarrowDense
 from advdl_dqn.noisy import NoisyDense, scaled_noise
 
 
@@ -82,7 +83,7 @@ def _stream(name: str, units: tuple[int, ...], sigma: float) -> list[keras.layer
     names = [f"{name}_hidden_{index}" for index in range(len(units) - 1)] + [name]
     if sigma:
         return [NoisyDense(width, sigma=sigma, name=layer) for width, layer in zip(units, names, strict=True)]
-    return [keras.layers.Dense(width, dtype="float32", name=layer) for width, layer in zip(units, names, strict=True)]
+    return [NarrowDense(width, dtype="float32", name=layer) for width, layer in zip(units, names, strict=True)]
 
 
 def _through(layers: list[keras.layers.Layer], features: Any, noise: list[Any]) -> Any:

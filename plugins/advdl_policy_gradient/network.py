@@ -12,6 +12,7 @@ from advdl.plugin import Factory
 from advdl.rl.backbones import build_backbone, observation_input
 from advdl.rl.distributions import ActionModel
 from advdl.rl.normalise import Normalise
+from advdl.training import NarrowDense
 
 
 class PolicyNetwork(keras.Model):  # type: ignore[misc]
@@ -46,8 +47,8 @@ class PolicyNetwork(keras.Model):  # type: ignore[misc]
         seen = _unbounded(observation_space) if normalise else observation_space
         self.actor = build_backbone(backbone, seen)
         self.critic = None if shared or not critic else build_backbone(backbone, seen)
-        self.policy = keras.layers.Dense(actions.outputs, dtype="float32", name="policy")
-        self.value = keras.layers.Dense(1, dtype="float32", name="value") if critic else None
+        self.policy = NarrowDense(actions.outputs, dtype="float32", name="policy")
+        self.value = NarrowDense(1, dtype="float32", name="value") if critic else None
         self.free = (
             self.add_weight(shape=(actions.free,), initializer=keras.initializers.Constant(log_std), name="log_std")
             if actions.free

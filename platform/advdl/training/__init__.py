@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from advdl.training.learner import Aux, Batch, Learner, Loss, Objective
     from advdl.training.meta_engine import Judge, MetaEngine
     from advdl.training.metrics import RunningMeans
+    from advdl.training.narrow import NarrowDense
     from advdl.training.pure_learner import Fast, PureLearner
     from advdl.training.randomness import Stream, fold
     from advdl.training.sampler import SampleProgram, Sampler
@@ -32,6 +33,7 @@ __all__ = [
     "Learner",
     "Loss",
     "MetaEngine",
+    "NarrowDense",
     "Objective",
     "PureLearner",
     "RunningMeans",
@@ -57,6 +59,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Aux", "Batch", "Learner", "Loss", "Objective"), "advdl.training.learner"),
         **dict.fromkeys(("Judge", "MetaEngine"), "advdl.training.meta_engine"),
         "RunningMeans": "advdl.training.metrics",
+        "NarrowDense": "advdl.training.narrow",
         **dict.fromkeys(("Fast", "PureLearner"), "advdl.training.pure_learner"),
         **dict.fromkeys(("Stream", "fold"), "advdl.training.randomness"),
         "Tasks": "advdl.training.tasks",

@@ -187,9 +187,12 @@ class Trainer:
         def apply() -> tf.Tensor:
             tuning.optimizer.learning_rate.assign(rate)
             tuning.optimizer.apply(gradients, objective.variables)
-            return finite
+            return tf.constant(False)
 
-        tf.cond(finite, apply, lambda: finite)
+        if self.replicas is not None:
+            tf.cond(finite, apply, lambda: tf.constant(False))
+        else:  # A loop gone through once or never: XLA copies whatever a branch of a conditional changes.
+            tf.while_loop(lambda due: due, lambda _: (apply(),), (finite,), parallel_iterations=1)
 
     def _apply_scaled(
         self,

@@ -1,0 +1,35 @@
+"""NarrowDense computes what Dense does, another way."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from advdl.training import NarrowDense
+
+
+def gradients(layer: keras.layers.Dense, x: tf.Tensor) -> list[np.ndarray]:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+        loss = tf.reduce_sum(tf.sin(y))
+    return [y.numpy(), *(g.numpy() for g in tape.gradient(loss, [x, *layer.trainable_variables]))]
+
+
+@pytest.mark.parametrize(("units", "shape"), [(1, (5, 7)), (2, (5, 7)), (8, (3, 4, 7)), (9, (5, 7))])
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "tanh"}])
+def test_narrow_dense_and_its_gradient_equal_dense(units, shape, options):
+    x = tf.random.stateless_normal(shape, [0, units])
+    narrow, dense = NarrowDense(units, **options), keras.layers.Dense(units, **options)
+    narrow.build(shape), dense.build(shape)
+    dense.set_weights(narrow.get_weights())
+    for ours, theirs in zip(gradients(narrow, x), gradients(dense, x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_policy_is_computed_as_by_dense_to_the_bit():
+    x = tf.random.stateless_normal([5, 7], [0, 0])
+    narrow, dense = NarrowDense(2), keras.layers.Dense(2)
+    narrow.build(x.shape), dense.build(x.shape)
+    dense.set_weights(narrow.get_weights())
+    assert np.array_equal(narrow(x).numpy(), dense(x).numpy())
