@@ -6,19 +6,35 @@ interquartile mean of the seeds' means with a 95% bootstrap interval over the se
 
 The zoo's figures are of one run each (its benchmark.md). Budgets are the zoo's env steps. Some pairs need an extra:
 LunarLander pip install 'advdl[box2d]'.
+
+Every seed's result is printed and, with `--results FILE`, written there when it is there; what the file has is not
+trained again. So the whole table can be made in parts, by pairs and by seeds, and an end of the process costs the runs
+under way and no other:
+
+    python benchmarks/zoo_scores.py --results zoo.jsonl --only ppo-Pendulum --seeds 0,1
+    python benchmarks/zoo_scores.py --results zoo.jsonl
+
+A result is good for the recipe it was made with: where the recipe has changed since, it is made anew.
 """
 
 import argparse
+import hashlib
+import json
 import os
 import sys
 import tempfile
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Report, Row, advdl, arguments_parser, say
+from measure import ROOT, Report, Row, advdl, arguments_parser, journal, say
 
+from advdl.experiment.provenance import git_state
 from advdl.rl.statistics import bootstrap_interval, iqm
+
+PLUGINS = {"dqn": "advdl_dqn", "a2c": "advdl_policy_gradient", "ppo": "advdl_policy_gradient"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +49,13 @@ class Pair:
 
     @property
     def name(self) -> str:
-        return f"{self.agent}:{self.env}"
+        return f"{self.agent}-{self.env.rpartition('-')[0]}"
+
+    @property
+    def recipe(self) -> str:
+        """A digest of the recipe and of the budget: a result is good for these."""
+        path = ROOT / "plugins" / PLUGINS[self.agent] / "recipes" / self.agent / f"{self.env}.toml"
+        return hashlib.sha256(f"{self.steps} {path.read_text()}".encode()).hexdigest()[:12]
 
 
 PAIRS = (
@@ -53,28 +75,72 @@ PAIRS = (
 """From rl-baselines3-zoo's benchmark.md; LunarLander there is v2."""
 
 
+class Results:
+    """The seeds' results, each written to a file when it is there.
+
+    Args:
+        path: The file, a line of JSON a result; None keeps them in memory alone.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._rows = journal(path) if path else []
+
+    def find(self, pair: Pair, seed: int) -> Row | None:
+        """Returns the newest result of a pair's present recipe."""
+        wanted = {"pair": pair.name, "seed": seed, "recipe": pair.recipe, "exit_code": 0}
+        return next((row for row in reversed(self._rows) if wanted.items() <= row.items()), None)
+
+    def add(self, row: Row) -> None:
+        """Takes a result."""
+        with self._lock:
+            self._rows.append(row)
+            if self._path:
+                with self._path.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+
+
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-4")
     names = [pair.name for pair in PAIRS]
-    parser.add_argument("--pairs", nargs="+", choices=names, default=names, metavar="AGENT:ENV", help=", ".join(names))
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="AGENT-ENV", help=", ".join(names))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs side by side")
     parser.add_argument("--runs", type=Path, help="keep the runs here instead of in a temporary folder")
+    parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
     arguments = parser.parse_args()
-    chosen = [pair for pair in PAIRS if pair.name in arguments.pairs]
+    chosen = [pair for pair in PAIRS if pair.name in arguments.only]
     with tempfile.TemporaryDirectory(prefix="advdl-benchmark-") as temporary:
-        folder = arguments.runs or Path(temporary)
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            runs = [(pair, seed, folder) for pair in chosen for seed in arguments.seeds]
-            rows = list(pool.map(lambda run: one(*run), runs))
+        rows = all_of(chosen, arguments, arguments.runs or Path(temporary))
     return report(arguments, chosen, rows).emit(as_json=arguments.json)
 
 
+def all_of(pairs: Sequence[Pair], arguments: argparse.Namespace, folder: Path) -> list[Row]:
+    """Trains what has no result yet; returns the rows pair by pair."""
+    results = Results(arguments.results)
+
+    def row_of(run: tuple[Pair, int]) -> Row:
+        pair, seed = run
+        found = results.find(pair, seed)
+        if found is None:
+            found = one(pair, seed, folder)
+            results.add(found)
+        say(f"{pair.name} seed {seed}: {found['return_mean']} after {found['steps']} steps, {found['seconds']:.0f} s")
+        return found
+
+    runs = [(pair, seed) for pair in pairs for seed in arguments.seeds]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        return list(pool.map(row_of, runs))
+
+
 def one(pair: Pair, seed: int, folder: Path) -> Row:
+    """Trains; returns what its final evaluation says."""
     command = ["agent", "train", "--agent", pair.agent, "--env", pair.env, "--steps", str(pair.steps)]
-    place = folder / pair.name.replace(":", "-")
-    done = advdl([*command, "--seed", str(seed), "--quiet"], (place / str(seed)).resolve(), (place / "cache").resolve())
+    place = folder / pair.name
+    done = advdl(
+        [*command, "--seed", str(seed), "--quiet"], (place / str(seed)).resolve(), (folder / "cache").resolve()
+    )
     figures = done.data.get("evaluation", {})
-    row = {
+    return {
         "pair": pair.name,
         "seed": seed,
         "return_mean": figures.get("return/mean"),
@@ -82,12 +148,12 @@ def one(pair: Pair, seed: int, folder: Path) -> Row:
         "return_min": figures.get("return/min"),
         "episodes": int(figures["episodes"]) if figures else None,
         "steps": done.data.get("step"),
-        "kept_step": done.data.get("policy_step"),
+        "kept_step": done.data.get("kept_step"),
         "seconds": done.seconds,
         "exit_code": done.code,
+        "recipe": pair.recipe,
+        "commit": (git_state(ROOT) or {"commit": "none"})["commit"][:10],
     }
-    say(f"{pair.name} seed {seed}: {row['return_mean']} after {row['steps']} steps, {done.seconds:.0f} s")
-    return row
 
 
 def report(arguments: argparse.Namespace, pairs: list[Pair], rows: list[Row]) -> Report:

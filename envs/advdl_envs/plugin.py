@@ -37,6 +37,13 @@ COMPONENTS = (
         "walk to a goal that is not shown (MAML's point robot)",
         details={"observation": "Box(2)", "action": "Box(2)", "max_episode_steps": "100"},
     ),
+    Component(
+        "env",
+        "advdl/Bandit-v0",
+        "advdl_envs.bandit:Bandit",
+        "pull arms whose means are not shown",
+        details={"observation": "Box(10)", "action": "Discrete(5)", "max_episode_steps": "10"},
+    ),
     _minatar("Asterix", "asterix:Asterix", "collect treasure, evade enemies", 4, **_LIMIT),
     _minatar("Breakout", "breakout:Breakout", "break bricks with a ball", 4, **_LIMIT),
     _minatar("Freeway", "freeway:Freeway", "cross a road of eight lanes", 7),

@@ -213,6 +213,8 @@ class SelfAttention(keras.layers.Layer):
 def attend(query: Any, key: Any, value: Any, may: Any = None, *, drop: Any = None) -> tuple[Any, Any]:
     """Weighs values by how well their keys match the queries; the softmax is in float32 or better.
 
+    In float16 so is the product before it: that of a query and a key of a few hundred each is beyond float16's range.
+
     Args:
         query: ``[batch, queries, heads, size]``.
         key: ``[batch, keys, heads, size]``.
@@ -225,10 +227,12 @@ def attend(query: Any, key: Any, value: Any, may: Any = None, *, drop: Any = Non
         query that may see nothing are zeros.
     """
     ops = keras.ops
+    dtype = keras.backend.standardize_dtype(query.dtype)
+    if dtype == "float16":
+        query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
     scaled = query * ops.cast(1.0 / math.sqrt(query.shape[-1]), query.dtype)
     scores = ops.einsum("bqhd,bkhd->bhqk", scaled, key)
-    half = keras.backend.standardize_dtype(scores.dtype) in ("float16", "bfloat16")
-    scores = ops.cast(scores, "float32") if half else scores
+    scores = ops.cast(scores, "float32") if dtype == "bfloat16" else scores
     if may is not None:
         scores = ops.where(may, scores, ops.cast(-1e30, scores.dtype))
     weights = ops.softmax(scores, axis=-1)

@@ -17,6 +17,7 @@ def advdl_components() -> Iterable[Component]:
             requires=("sklearn",),
             extra="advdl[data]",
         ),
+        Component("data", "env", "advdl.rl.env_data:EnvData", "transitions of an env: random or of a run's policy"),
         Component("data", "npz", "advdl_data.npz:Npz", "arrays x and, where there are any, c of a .npz file"),
         Component("data", "folder", "advdl_data.folder:Folder", "images, a folder for each class, zipped or not"),
         Component("data", "idx", "advdl_data.idx:Idx", "idx files, as MNIST and Fashion-MNIST come in"),

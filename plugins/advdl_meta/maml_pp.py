@@ -46,10 +46,10 @@ class MAMLPlusPlus(Adapter):
     ) -> None:
         super().__init__(learner, steps=steps, transductive=transductive)
         self._numbers = layer_numbers(self.pure.variables)
-        self._multi_step, self._first_order = multi_step_updates, first_order_updates
+        self._rate, self._multi_step, self._first_order = learning_rate, multi_step_updates, first_order_updates
         self._rows = self.pure.statistics if per_step_statistics else []
         state = [self.pure.state_variables[index] for index in self._rows]
-        self._recipe = _Recipe(steps, max(self._numbers) + 1, learning_rate, state)
+        self._recipe = _Recipe(steps, max(self._numbers) + 1, state)
 
     @property
     def models(self) -> Mapping[str, keras.Model | keras.layers.Layer]:
@@ -73,7 +73,7 @@ class MAMLPlusPlus(Adapter):
 
     def inner_step(self, values: Values, fast: Fast, support: Batch, seed: tf.Tensor, *, step: int) -> Fast:
         """Makes one step of gradient descent, each layer at this step's rate."""
-        rates = values[-1][min(step, self.steps - 1)]
+        rates = self._rate * values[-1][min(step, self.steps - 1)]
         gradients, after = self.pure.adaptation_gradient(self._at_step(fast, step), support, seed)
         order = tf.cast(self._updates() >= self._first_order, rates.dtype)
         annealed = [_with_order(gradient, order) for gradient in gradients]
@@ -124,10 +124,11 @@ class MAMLPlusPlus(Adapter):
 class _Recipe(keras.layers.Layer):
     """What MAML++ learns and counts beside the learner's weights."""
 
-    def __init__(self, steps: int, layers: int, rate: float, statistics: Sequence[keras.Variable]) -> None:
+    def __init__(self, steps: int, layers: int, statistics: Sequence[keras.Variable]) -> None:
         super().__init__(name="recipe")
-        constant = keras.initializers.Constant(rate)
-        self.rates = self.add_weight(shape=(steps, layers), initializer=constant, name="rates")
+        # In units of the inner rate: an optimizer such as Adam moves all numbers alike, by its own rate, and 0.001 is
+        # a tenth of an inner rate of 0.01. Rates that move so fast throw the inner steps out before they settle.
+        self.rates = self.add_weight(shape=(steps, layers), initializer="ones", name="rates")
         self.updates = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="updates")
         self.statistics = [
             self.add_weight(

@@ -82,6 +82,35 @@ class Navigation(Physics):
         super().__init__(env=env, ranges=ranges, episodes=episodes, horizon=horizon, gamma=gamma, trace=trace)
 
 
+class Bandits(Physics):
+    """Bandits whose arms have means of their own, each uniform from 0 to 1 (Duan et al. 2016): 10 pulls of 5 arms.
+
+    The policy sees what every arm has paid so far, so it can explore within an episode; ``adapter.steps=0`` trains that
+    alone.
+
+    Args:
+        env: The env; ``env.arms`` says how many arms, ``env.pays`` how they pay.
+        ranges: Arms and the ranges of their means; each from 0 to 1 where none is named.
+        episodes: Episodes that are played in a task before a step of adaptation, and again after it.
+        horizon: Pulls of an episode; 0 for the env's own limit, 10.
+        gamma: Discount factor.
+        trace: Decay of generalised advantage estimation.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: Annotated[Factory, Part("env")] = Choice("advdl/Bandit-v0"),
+        ranges: dict[str, Range] = {},  # noqa: B006  it is not changed
+        episodes: Annotated[int, Ge(1)] = 20,
+        horizon: Annotated[int, Ge(0)] = 0,
+        gamma: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        trace: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+    ) -> None:
+        arms = ranges or dict.fromkeys(env().default_params._fields, (0.0, 1.0))
+        super().__init__(env=env, ranges=arms, episodes=episodes, horizon=horizon, gamma=gamma, trace=trace)
+
+
 def _limit(env: CompiledEnv) -> int:
     if env.max_episode_steps is None:
         raise UsageError(f"episodes of {type(env).__name__} have no end of their own", hint="tasks.horizon=200")

@@ -58,18 +58,21 @@ _PLAYED = (
         "advdl_meta.physics:Navigation",
         "walk to a goal that is not shown; the goals of Finn 2017",
     ),
+    Component("tasks", "bandits", "advdl_meta.physics:Bandits", "arms of various means, each uniform from 0 to 1"),
     Component("tasks", "physics", "advdl_meta.physics:Physics", "params of a compiled env, each within a range"),
 )
 
 _BACKBONES = (Component("backbone", "conv4", "advdl_meta.conv4:Conv4", "four small convolutions, for few-shot images"),)
 
-_LEARNERS = (
+_POLICIES = (
     Component("learner", "policy", "advdl_meta.policy:Policy", "acts; imitates actions or follows their advantages"),
-    Component("learner", "regressor", "advdl_meta.regressor:Regressor", "a backbone that predicts numbers"),
+    Component(
+        "agent", "adapted", "advdl_meta.adapted:Adapted", "what advdl agent adapt makes of a meta-trained policy"
+    ),
 )
 
 
 @hookimpl
 def advdl_components() -> Iterable[Component]:
-    """Offers the adapters, the task families, a backbone and the regressor."""
-    return (*_ADAPTERS, *_TASKS, *_PLAYED, *_BACKBONES, *_LEARNERS)
+    """Offers the adapters, the task families, a backbone, the policy and what becomes of it."""
+    return (*_ADAPTERS, *_TASKS, *_PLAYED, *_BACKBONES, *_POLICIES)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from advdl.errors import UsageError
 from advdl.plugin import Factory
 from advdl.rl import Acted, Agent, Progress, Source, Spaces
 from advdl.rl.distributions import Bounds, Distribution, action_model
@@ -42,6 +43,7 @@ class Settings:
     batch_size: int | None = None
     value_weight: float = 0.5
     normalise_advantages: bool = False
+    sde_every: int = 0
 
 
 class ActorCritic(Agent):
@@ -58,6 +60,11 @@ class ActorCritic(Agent):
         super().__init__(spaces)
         self.settings = settings
         self.actions = action_model(spaces.action, bounds=settings.bounds, agent=self.name)
+        if settings.sde_every and not self.actions.free:
+            raise UsageError(
+                f"agent.sde_every is for Box actions, not for {spaces.action}",
+                hint="leave it out: --set agent.sde_every=0",
+            )
         self.network = PolicyNetwork(
             spaces.observation,
             self.actions,
@@ -67,6 +74,7 @@ class ActorCritic(Agent):
             normalise=settings.normalise_observations,
             orthogonal=settings.orthogonal,
             log_std=settings.log_std,
+            explores_by_state=settings.sde_every > 0,
         )
         self.reward_scale = RewardScale() if settings.scale_rewards else None
         self._entropy = as_schedule_of(settings.entropy)
@@ -83,11 +91,11 @@ class ActorCritic(Agent):
 
     def act(self, observation: Any, carry: Any, seed: tf.Tensor, *, progress: Progress | None) -> Acted:
         """Draws actions from the policy while training; else takes the policy's mode."""
-        parameters, value = self.network(observation)
+        parameters, value, features = self.network.with_features(observation)
         policy = self.actions.distribution(parameters)
         if progress is None:
             return Acted(self.actions.to_env(policy.mode()), carry)
-        raw = policy.sample(seed)
+        raw = self._explored(policy, features, seed, progress) if self.settings.sde_every else policy.sample(seed)
         extras = {"raw": raw, "value": value, **self.extras(policy, raw, progress)}
         return Acted(self.actions.to_env(raw), carry, extras)
 
@@ -162,6 +170,12 @@ class ActorCritic(Agent):
     def value_loss(self, batch: Batch, value: tf.Tensor) -> tf.Tensor:
         """Returns the mean squared error of the values."""
         return tf.reduce_mean(tf.square(value - batch["target"]))
+
+    def _explored(self, policy: Distribution, features: Any, seed: tf.Tensor, progress: Progress) -> tf.Tensor:
+        """Draws raw actions by noise that stays the same function of what is seen for ``sde_every`` steps."""
+        steps = progress.env_steps / tf.cast(tf.shape(features)[0], tf.float32)
+        period = tf.cast(steps / self.settings.sde_every, tf.int32)
+        return policy.mode() + self.network.noise(features, tf.stack([seed[0], period]))
 
     def _loss(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, Aux]:
         del seed

@@ -11,7 +11,7 @@ from advdl.rl import Progress, Spaces
 from advdl.rl.distributions import Bounds, Distribution
 from advdl.training import Aux, Batch
 from advdl_policy_gradient.actor_critic import ActorCritic, Settings, as_schedule_of, scheduled
-from advdl_policy_gradient.options import Backbone, Count, NotNegative, Share, Weight
+from advdl_policy_gradient.options import Backbone, Count, NotNegative, Share, Steps, Weight
 
 
 class PPO(ActorCritic):
@@ -41,6 +41,9 @@ class PPO(ActorCritic):
         bounds: How a Gaussian policy keeps to a Box: cut off at its bounds, or squashed into them by a tanh.
         log_std: Logarithm of a Gaussian policy's first standard deviation, where the Box goes from -1 to 1.
         orthogonal: Whether all layers start orthogonal; set it to false for a pretrained backbone.
+        sde_every: Steps for which a Gaussian policy's noise stays the same function of what is seen (gSDE; Raffin et
+            al. 2022, arXiv:2005.05719); ``log_std`` is then that of the function's weights. 0 draws plain noise anew at
+            every step.
     """
 
     name = "ppo"
@@ -68,6 +71,7 @@ class PPO(ActorCritic):
         bounds: Bounds = "clip",
         log_std: float = 0.0,
         orthogonal: bool = True,
+        sde_every: Steps = 0,
     ) -> None:
         settings = Settings(
             backbone=backbone,
@@ -85,6 +89,7 @@ class PPO(ActorCritic):
             bounds=bounds,
             log_std=log_std,
             orthogonal=orthogonal,
+            sde_every=sde_every,
         )
         super().__init__(spaces, settings)
         self._clip, self._value_clip, self._kl_stop = as_schedule_of(clip), value_clip, kl_stop

@@ -15,5 +15,11 @@ def advdl_components() -> Iterable[Component]:
             "advdl_supervised.classifier:Classifier",
             "a backbone that tells classes apart",
             recipes="advdl_supervised.recipes",
-        )
+        ),
+        Component(
+            "learner",
+            "regressor",
+            "advdl_supervised.regressor:Regressor",
+            "a backbone with a head that predicts numbers",
+        ),
     ]

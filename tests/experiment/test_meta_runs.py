@@ -26,6 +26,7 @@ SETS = (
     "trainer.chunk_seconds=0.01",
     "log.every=5",
     "checkpoint.every_seconds=0.1",
+    "metrics.quantile.share=1",
 )
 
 
@@ -53,6 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> MetaRun:
     assert outcome.step == 20
     assert {"error/after_0", "error/after_1", "error/after_2", "error/after_1/interval"} <= {*outcome.verdict.figures}
     assert outcome.verdict.score == -outcome.verdict.figures["error/after_1"]
+    assert outcome.verdict.figures["metric/quantile"] > outcome.verdict.figures["error/after_1"]  # the worst task
     picture = outcome.verdict.images["adaptation"]
     assert picture.dtype == np.uint8
     assert picture.std() > 0

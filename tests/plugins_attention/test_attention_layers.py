@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from advdl.errors import UsageError
 from advdl.testing import check_layer, component
-from advdl_attention.attention import MultiHeadAttention, SelfAttention
+from advdl_attention.attention import MultiHeadAttention, SelfAttention, attend
 from advdl_attention.positions import LearnedPositions, SinusoidalPositions
 from advdl_attention.transformer import TransformerBlock
 
@@ -153,12 +153,26 @@ def test_pixels_are_tokens(layer):
 
 
 def test_half_precision_takes_its_softmax_in_full():
-    keras.utils.set_random_seed(0)  # other draws of the weights can overflow float16 here
     layer = MultiHeadAttention(heads=2, causal=True, dtype="mixed_float16")
     output, scores = layer(100.0 * tokens(2, 4, 8), return_scores=True)
     assert output.dtype == tf.float16
     assert np.isfinite(output).all()
     np.testing.assert_allclose(np.sum(tf.cast(scores, tf.float32), axis=-1), 1, atol=2e-3)
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(tf.float16, 1e-3), (tf.bfloat16, 1e-2)])
+def test_scores_beyond_float16_are_told_apart(dtype, digits):
+    def score(first, second):
+        """Two keys whose scores are ``first`` and ``second``: the query is 256, four times, and scaled by a half."""
+        query = tf.fill([1, 1, 1, 4], tf.constant(256.0, dtype))
+        keys = tf.constant([first / 512, second / 512], tf.float32)[None, :, None, None] * tf.ones([1, 2, 1, 4])
+        value = tf.constant([1.0, 0.0], dtype)[None, :, None, None]
+        return float(attend(query, tf.cast(keys, dtype), value)[0][0, 0, 0, 0])
+
+    assert score(131072.0, 262144.0) == 0.0
+    assert score(262144.0, 131072.0) == 1.0
+    assert score(131072.0, 131072.0) == 0.5
+    assert score(0.0, 1.0) == pytest.approx(1 / (1 + np.e), rel=digits)
 
 
 def test_dropout_drops_only_in_training():

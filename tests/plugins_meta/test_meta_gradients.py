@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from meta_cases import SEED, adapter_of, central_differences, float64, meta_batch, meta_gradient
+from meta_cases import SEED, adapter_of, central_differences, flat, float64, meta_batch, meta_gradient
 
 from advdl.training import Adapter, Batch, Fast, fold
 
@@ -89,6 +89,28 @@ def test_order_is_annealed() -> None:
     assert relative(gradient(), meta_gradient(build("fomaml", steps=2), batch)) < 1e-6
     adapter.after_update(tf.constant(5, tf.int64))
     assert relative(gradient(), meta_gradient(build("maml", steps=2), batch)) < 1e-6
+
+
+def test_rates_are_learnt_in_units_of_the_inner_rate() -> None:
+    """An optimizer moves a rate by a share of itself, however small the inner rate is."""
+    adapter, task = build("maml-pp", steps=2), task_by_task(meta_batch())[0]
+    values = [tf.convert_to_tensor(variable.value) for variable in adapter.meta_variables]
+    assert np.array_equal(values[-1], np.ones([2, 2]))
+
+    def way(units: np.ndarray) -> np.ndarray:
+        fast = adapter.inner_step([*values[:-1], units], adapter.start(values), task["support"], SEED, step=1)
+        return flat([after - before for before, after in zip(values, fast.weights, strict=False)])
+
+    fast = build("maml", steps=1).inner_step(values, adapter.start(values), task["support"], SEED, step=0)
+    assert (
+        relative(
+            way(np.array([[9.0, 9.0], [1.0, 1.0]])), flat([b - a for a, b in zip(values, fast.weights, strict=False)])
+        )
+        < 1e-6
+    )
+    halves = way(np.array([[9.0, 9.0], [0.5, 2.0]])) / way(np.ones([2, 2]))
+    assert np.allclose(halves[:10], 0.5)
+    assert np.allclose(halves[10:], 2.0)
 
 
 def test_only_the_head_of_anil_adapts() -> None:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from joint_probe import Joint
+from probe_envs import GAMMA
 from target_envs import Bits, Combination, Target
 from training import AGENTS, Mutate, actions_of, errors, learn
 
+from advdl.rl import returns
 from advdl_policy_gradient import actor_critic
 
 CLOSE = 0.1
@@ -33,6 +35,11 @@ def test_reinforce_needs_no_baseline() -> None:
 @pytest.mark.parametrize(("name", "bounds"), [("ppo", "squash"), ("a2c", "clip"), ("reinforce", "clip")])
 def test_a_gaussian_hits_its_target(name: str, bounds: str) -> None:
     agent = learn(name, Target(), steps=48_000 if name == "reinforce" else 24_000, bounds=bounds, log_std=-0.7)
+    np.testing.assert_allclose(actions_of(agent, [[-1.0], [1.0]]), [[-1.0], [2.0]], atol=0.25)
+
+
+def test_so_does_one_whose_noise_is_a_function_of_what_is_seen() -> None:
+    agent = learn("ppo", Target(), steps=24_000, sde_every=4, log_std=-1.5)
     np.testing.assert_allclose(actions_of(agent, [[-1.0], [1.0]]), [[-1.0], [2.0]], atol=0.25)
 
 
@@ -90,3 +97,15 @@ def masked_a_step_late(
 def test_a_wrong_advantage_is_found(fault: Any, found_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actor_critic, "advantages", fault)
     assert errors(learn("ppo", Joint()))[found_by] > 2 * CLOSE
+
+
+backwards = returns._backwards
+
+
+def leaks_from_the_next_episode(addend: tf.Tensor, factor: tf.Tensor, **options: Any) -> tf.Tensor:
+    return backwards(addend, tf.fill(tf.shape(factor), GAMMA * 0.95), **options)
+
+
+def test_advantages_that_leak_over_the_border_of_episodes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(returns, "_backwards", leaks_from_the_next_episode)
+    assert max(errors(learn("ppo", Joint())).values()) > 2 * CLOSE

@@ -12,7 +12,7 @@ from training import build, engine_of
 
 from advdl.errors import UsageError
 from advdl.plugin.host import PluginHost
-from advdl.rl import Spaces
+from advdl.rl import Progress, Spaces
 from advdl.testing.agent import check_agent
 
 VECTOR = spaces.Box(-1.0, 1.0, (4,), np.float32)
@@ -27,6 +27,7 @@ VECTOR = spaces.Box(-1.0, 1.0, (4,), np.float32)
             {"name": "ppo", "bounds": "squash", "scale_rewards": True, "horizon": 32},
             spaces.Box(-2.0, 0.5, (2,), np.float32),
         ),
+        ({"name": "ppo", "sde_every": 4, "shared": True}, spaces.Box(-1.0, 1.0, (2, 1), np.float32)),
     ],
 )
 def test_the_agent_keeps_to_the_contract(raw: dict[str, Any], space: spaces.Space[Any]) -> None:
@@ -90,3 +91,38 @@ def test_schedules_are_read_when_acting() -> None:
     clip = engine.source.state()["clip"].numpy()
     np.testing.assert_allclose(clip[:, 0], 0.2 * (1 - np.arange(8) * 32 / 512), rtol=1e-5)
     np.testing.assert_array_equal(engine.source.state()["entropy_weight"], np.full((8, 32), 0.5, np.float32))
+
+
+def noise_of(agent: Any, observation: Any, step: int, key: int = 7) -> Any:
+    """Returns how far actions are from the policy's mode."""
+    seen = tf.constant(observation, tf.float32)
+    copies = len(observation)
+    acted = agent.act(seen, (), tf.constant([key, step]), progress=Progress(tf.constant(float(step * copies)), 1e6))
+    return (acted.extras["raw"] - agent.network(seen)[0][:, :1]).numpy()[:, 0]
+
+
+def test_noise_by_state_is_one_function_of_what_is_seen_for_some_steps() -> None:
+    agent = build("ppo", Target(), sde_every=3, log_std=-1.0)
+    rows = [[-1.0], [1.0], [0.5]]
+    first, same, later = (noise_of(agent, rows, step) for step in (0, 2, 3))
+    np.testing.assert_array_equal(first, same)
+    assert not np.isclose(first, later).any()
+    assert noise_of(agent, rows, 0, key=8)[0] != first[0]
+    assert len(np.unique(noise_of(agent, [[0.5]] * 4, 0))) == 4  # every copy explores in its own way
+    # Features of tanh are odd where biases are 0, and so is the noise.
+    np.testing.assert_allclose(noise_of(agent, [[-0.5]], 0), -noise_of(agent, [[0.5]], 0), rtol=1e-4)
+
+
+def test_its_density_is_that_of_what_is_drawn() -> None:
+    agent = build("ppo", Target(), sde_every=1, log_std=-1.0)
+    rows = [[0.7]] * 4_000
+    parameters, _ = agent.network(tf.constant(rows))
+    drawn = noise_of(agent, rows, 0)
+    assert drawn.std() == pytest.approx(float(np.exp(parameters[0, 1])), rel=0.05)
+    assert abs(drawn.mean()) < 0.1 * drawn.std()
+
+
+def test_noise_by_state_is_for_gaussians() -> None:
+    raw = {"name": "a2c", "sde_every": 4}
+    with pytest.raises(UsageError, match="sde_every is for Box actions"):
+        PluginHost.from_environment().build("agent", raw, Spaces(VECTOR, spaces.Discrete(2)))

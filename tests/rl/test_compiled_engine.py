@@ -285,3 +285,11 @@ def test_where_xla_is_left_steps_and_updates_go_on_as_before():
     expected = record.observation + 1 + record.action[..., None]
     np.testing.assert_array_equal(record.next_observation, expected)
     assert len(np.unique(record.action)) == 2
+
+
+def test_updates_that_are_programs_of_their_own_are_the_same_updates():
+    apart, fused = run(build(jit=Compilation(True, apart=True)), 800, 300), run(build(jit=True), 800)
+    one, other = snapshot(apart), snapshot(fused)
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-6, err_msg=name)

@@ -18,6 +18,7 @@ from advdl.rl.host_engine import HostEngine
 from advdl.rl.host_vector import HostVectorEnv
 from advdl.rl.numpy_ops import OPERATIONS
 from advdl.training import Objective, Trainer, Tuning
+from advdl.training.compilation import Compilation
 from advdl.training.randomness import Stream
 
 COPIES, TOTAL = 3, 600
@@ -59,7 +60,9 @@ class Toss(Agent):
         return tf.where(poisoned, float("nan"), loss), {}
 
 
-def build(env: Any = None, *, seed: int = 0, chunk_seconds: float = 10.0, recorded: Any = None) -> HostEngine:
+def build(
+    env: Any = None, *, seed: int = 0, chunk_seconds: float = 10.0, recorded: Any = None, jit: Any = False
+) -> HostEngine:
     copies = env or HostVectorEnv(factory(), COPIES, seed=seed)
     keras.utils.set_random_seed(0)
     agent = Toss(Spaces(copies.single_observation_space, copies.single_action_space))
@@ -76,7 +79,7 @@ def build(env: Any = None, *, seed: int = 0, chunk_seconds: float = 10.0, record
     optimizer.build(agent.line.trainable_variables)
     trainer = Trainer(agent, {"fit": Tuning(optimizer, lambda step, total: 0.01)}, total_updates=80)
     return HostEngine(
-        copies, agent, trainer, source, total_steps=TOTAL, seed=seed, jit=False, chunk_seconds=chunk_seconds
+        copies, agent, trainer, source, total_steps=TOTAL, seed=seed, jit=jit, chunk_seconds=chunk_seconds
     )
 
 
@@ -178,6 +181,16 @@ def test_reading_the_state_disturbs_nothing(rerun: Rerun, whole: dict[str, Any])
     for stop in range(30, 301, 30):
         snapshot(run(engine, stop))
     assert_same(snapshot(engine), whole)
+
+
+def test_updates_that_are_programs_of_their_own_are_the_same_updates() -> None:
+    apart, fused = (run(build(jit=jit), 300) for jit in (Compilation(True, apart=True), True))
+    one, other = snapshot(apart), snapshot(fused)
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    for engine in (apart, fused):
+        engine.close()
 
 
 def test_it_stops_at_the_first_value_that_is_not_finite(rerun: Rerun) -> None:

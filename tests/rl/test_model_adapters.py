@@ -158,7 +158,22 @@ def test_new_transitions_give_new_beginnings() -> None:
     env.refresh(fresh, seed=1)
     drawn = env.initial(tf.constant([5, 1]), batch_size=30).observation.numpy()
     assert all(any(np.array_equal(row, start) for start in fresh["observation"]) for row in drawn)
-    assert set(env.state()) == {"starts", "scale"}
+    assert set(env.state()) == {"starts", "scale", "range"}
+    seen = np.concatenate([fresh["observation"], fresh["next_observation"]])
+    assert (env.state()["range"].numpy()[0] < seen.min(0)).all()
+    assert (env.state()["range"].numpy()[1] > seen.max(0)).all()
+
+
+def test_beyond_what_was_seen_the_episode_ends() -> None:
+    real = transitions(PUSHED)
+    env = WorldModel([drifting(PUSHED)], PUSHED, real, margin=0.0, penalty=2.0)
+    highest = np.concatenate([real["observation"], real["next_observation"]]).max(0)
+    state = env.initial(tf.constant([0, 1]), batch_size=2)
+    state = state._replace(observation=tf.constant([[highest[0] - 0.6, 0.5], [highest[0] - 0.4, 0.5]]))
+    following = env.transition(state, tf.constant([1, 1]), tf.constant([0, 2]))
+    assert following.terminated.numpy().tolist() == [False, True]
+    np.testing.assert_allclose(following.observation[:, 0], [highest[0] - 0.1, highest[0]], atol=1e-5)
+    np.testing.assert_allclose(following.reward, [0.5, -1.5], atol=1e-5)
 
 
 def test_a_world_model_refuses_what_is_not_one() -> None:

@@ -136,10 +136,22 @@ def test_the_same_step_draws_the_same_numbers() -> None:
     def function(x: tf.Tensor, step: tf.Tensor) -> Any:
         seed = stream.at(step)
         uniform = tf.random.stateless_uniform([3, 4], seed)
-        return x * uniform * variable, tf.random.stateless_normal([2], seed + 1), uniform
+        ramp = tf.minimum(tf.cast(step, tf.float32) / 100.0, 1.0)
+        scale = tf.convert_to_tensor(variable)
+        once = tf.exp(scale) + 1.0
+        return (
+            x * uniform * scale,
+            tf.random.stateless_normal([2], seed + 1),
+            -tf.math.log(uniform),
+            ramp,
+            once - ramp,
+        )
 
     carried_out, concrete = program(function, X)
     assert carried_out.variables == [variable]
+    # What depends on the step alone is drawn, what depends on the variable alone is prepared: two products and a
+    # difference are left.
+    assert len(carried_out._instructions) == 3
     carried_out.refresh([np.float32(5.0)])
     variable.assign(5.0)
     for step in (0, 1, 63, 64, 1_000_000, 2):

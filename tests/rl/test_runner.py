@@ -21,6 +21,7 @@ COPIES = 4
 # What is seen, weighed, and a draw added: copies differ by both.
 POLICY = NumpySteps(
     values=[None] * 6,
+    preparing=[],
     instructions=[
         Instruction(lambda seen, weight, draw: ((seen @ weight + draw) > 5.0).astype(np.int64), (0, 2, 3), 4, 0)
     ],

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from advdl.rl.statistics import bootstrap_interval, iqm, stratified_interval, summary
+from advdl.rl.statistics import (
+    bootstrap_interval,
+    improvement_interval,
+    iqm,
+    pointwise_interval,
+    probability_of_improvement,
+    stratified_interval,
+    summary,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +104,45 @@ def test_summary_of_known_returns():
     assert figures["return/iqm"] == 2.5
     assert (figures["return/min"], figures["return/max"], figures["episodes"]) == (1.0, 10.0, 4.0)
     assert 1.0 <= figures["return/low"] < 4.0 < figures["return/high"] <= 10.0
+
+
+class TestProbabilityOfImprovement:
+    def test_it_is_the_share_of_pairs_that_are_won_averaged_over_tasks(self):
+        assert probability_of_improvement([[3.0, 1.0]], [[2.0, 2.0]]) == 0.5
+        assert probability_of_improvement([[3.0, 2.0]], [[2.0, 1.0, 0.0]]) == (3 + 2.5) / 6
+        assert probability_of_improvement([[1.0], [0.0]], [[0.0], [0.0]]) == (1.0 + 0.5) / 2
+
+    def test_it_is_the_mann_whitney_statistic(self):
+        from scipy import stats
+
+        rng = np.random.default_rng(0)
+        ours, theirs = ([np.round(rng.normal(size=(count)), 1) for count in sizes] for sizes in ((5, 7), (6, 3)))
+        expected = [stats.mannwhitneyu(x, y).statistic / (x.size * y.size) for x, y in zip(ours, theirs, strict=True)]
+        assert probability_of_improvement(ours, theirs) == pytest.approx(np.mean(expected))
+
+    def test_its_interval(self):
+        assert improvement_interval([[1.0, 2.0]], [[0.0]]) == (1.0, 1.0)
+        assert improvement_interval([[0.0, 2.0]], [[1.0]]) == (0.0, 1.0)  # 0, 1/2, 1 with 1/4, 1/2, 1/4
+        rng = np.random.default_rng(1)
+        ours, theirs = rng.normal(0.5, size=(2, 20)), rng.normal(size=(2, 20))
+        low, high = improvement_interval(list(ours), list(theirs))
+        assert low < probability_of_improvement(list(ours), list(theirs)) < high
+        assert (low, high) == improvement_interval(list(ours), list(theirs))
+
+    def test_tasks_must_be_the_same(self):
+        with pytest.raises(ValueError, match="1 and 2 of them"):
+            probability_of_improvement([[1.0]], [[1.0], [2.0]])
+
+
+class TestPointwiseInterval:
+    def test_at_each_point_it_is_that_of_the_runs_there(self):
+        curves = np.random.default_rng(2).normal(size=(6, 4))
+        low, high = pointwise_interval(curves)
+        for point in range(4):
+            assert (low[point], high[point]) == pytest.approx(stratified_interval([curves[:, point]], iqm))
+
+    def test_runs_that_agree_leave_no_doubt(self):
+        low, high = pointwise_interval([[1.0, 2.0]] * 5)
+        np.testing.assert_array_equal([low, high], [[1.0, 2.0]] * 2)
+        with pytest.raises(ValueError, match="runs, points"):
+            pointwise_interval(np.zeros((0, 3)))

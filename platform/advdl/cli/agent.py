@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advdl.cli.adapt import adapt
+from advdl.cli.models import Models
 from advdl.cli.output import emit
+from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
 from advdl.cli.train import (
     Config,
@@ -64,8 +66,30 @@ def train(
     freeze_backbone: Annotated[
         bool, typer.Option("--freeze-backbone", help="Keep the backbone as it is; train the rest.")
     ] = False,
+    world_model: Annotated[
+        str | None,
+        typer.Option(help="Train in a model of the env that is fitted to the real steps: vae, gan, diffusion."),
+    ] = None,
+    model_free: Annotated[
+        bool, typer.Option("--model-free", help="The control: as many real steps as with --world-model, and no model.")
+    ] = False,
+    data_model: Annotated[
+        str | None,
+        typer.Option(help="Top the agent's memory up with what a model of it draws: vae, gan, diffusion."),
+    ] = None,
+    synthetic_ratio: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of each batch that --data-model draws.", show_default=False),
+    ] = None,
+    offline: Annotated[
+        str | None,
+        typer.Option(help="A .npz file of transitions, or a run with one: learn from them alone.", metavar="FILE"),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
+    seeds: SeedCount = None,
+    jobs: Jobs = None,
+    group: Group = "",
     precision: Precision = None,
     devices: Devices = None,
     profile: Profile = None,
@@ -76,12 +100,14 @@ def train(
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Train an agent and evaluate it on Gymnasium's own env.
 
     Examples: advdl agent train --env CartPole; advdl agent train --env Acrobot --seed 1 --set agent.gamma=0.98.
     Every setting is listed by: advdl config keys
     """
+    if seeds is not None and not dry_run:
+        return train_seeds(context, seeds, first=seed, jobs=jobs, group=group, sets=sets, quiet=quiet, as_json=as_json)
     from advdl.rl.env_names import resolve_env_id
 
     host = plugin_host(context)
@@ -95,10 +121,16 @@ def train(
         "env.runners": runners,
         "backbone_freeze": freeze_backbone or None,
     }
-    experiment = resolve(host, given, sets, config, canonical_env=lambda name: resolve_env_id(name, host))
+    models = Models(world_model, model_free, data_model, synthetic_ratio, _offline(offline, runs_dir))
+
+    def settle(given: Mapping[str, Any], family: str) -> "Experiment":
+        canonical = lambda name: resolve_env_id(name, host)  # noqa: E731
+        return resolve(host, given, sets, config, family=family, canonical_env=canonical)
+
+    experiment = models.resolve(given, settle)
     if dry_run:
         show_settings(experiment, as_json=as_json)
-        return
+        return None
     train_run(
         experiment,
         host,
@@ -109,7 +141,9 @@ def train(
         tags=tags or (),
         quiet=quiet,
         as_json=as_json,
+        group=group,
     )
+    return None
 
 
 @app.command("eval")
@@ -249,6 +283,13 @@ def export_policy(
 def _env_of(folder: "RunFolder") -> dict[str, Any]:
     env = folder.config()["env"]
     return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
+
+
+def _offline(text: str | None, runs_dir: Path | None) -> str | None:
+    """Says in full which file or run of transitions is meant, so that settings say it wherever they are read."""
+    if text is None or Path(text).is_file():
+        return text and str(Path(text).resolve())
+    return str(_open(text, runs_dir).path.resolve())
 
 
 def _taken(folder: "RunFolder", backbone: str | None) -> dict[str, Any]:

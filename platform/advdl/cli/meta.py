@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from advdl.cli.output import emit
+from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
 from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Tags, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
@@ -24,6 +25,9 @@ def train(
     backbone: Annotated[str | None, typer.Option(help="What the learner sees through.", show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Meta-updates to make.", show_default=False)] = None,
     seed: Seed = None,
+    seeds: SeedCount = None,
+    jobs: Jobs = None,
+    group: Group = "",
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
@@ -31,12 +35,14 @@ def train(
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Meta-train on a family of tasks, and evaluate on tasks that training never saw.
 
     Examples: advdl meta train --tasks sinusoid --adapter maml --steps 15000; advdl meta train --tasks few-shot.
     Every setting is listed by: advdl config keys
     """
+    if seeds is not None and not dry_run:
+        return train_seeds(context, seeds, first=seed, jobs=jobs, group=group, sets=sets, quiet=quiet, as_json=as_json)
     host = plugin_host(context)
     given = {
         "tasks": tasks,
@@ -49,7 +55,7 @@ def train(
     experiment = resolve(host, given, sets, config, family="meta")
     if dry_run:
         show_settings(experiment, as_json=as_json)
-        return
+        return None
     train_run(
         experiment,
         host,
@@ -60,7 +66,9 @@ def train(
         tags=tags or (),
         quiet=quiet,
         as_json=as_json,
+        group=group,
     )
+    return None
 
 
 @app.command()
@@ -81,12 +89,15 @@ def evaluate(
     from advdl.cli.output import warn
     from advdl.experiment.find_runs import runs_root
     from advdl.experiment.meta_work import build_judge, judged, load_meta
+    from advdl.experiment.metered import metered, run_metrics
     from advdl.experiment.run_folder import RunFolder
 
     wanted = _numbers(steps)
     folder = RunFolder.open(run, runs_root(runs_dir, os.environ))
-    parts, step = load_meta(folder, plugin_host(context), checkpoint, warn)
-    verdict = judged(parts, build_judge(parts), count=tasks, steps=wanted, seed=seed)
+    host = plugin_host(context)
+    parts, step = load_meta(folder, host, checkpoint, warn)
+    found = judged(parts, build_judge(parts), count=tasks, steps=wanted, seed=seed)
+    verdict = metered(found, run_metrics(folder.experiment(host), host, warn))
     files = _save(verdict.images, picture or folder.path / "pictures" / f"step-{step:012d}-seed-{seed}.png")
     data = {"run": folder.id, "checkpoint": step, "seed": seed, **verdict.figures, **verdict.details, "pictures": files}
     emit(data, json=as_json, table=lambda: _table(folder.id, step, verdict.details, verdict.figures, files))
@@ -125,4 +136,5 @@ def _table(run: str, step: int, details: Mapping[str, Any], figures: Mapping[str
         rows.append([str(steps), f"{mean:.3f}", f"{mean - half:.3f} to {mean + half:.3f}"])
     lines = [f"{run}, step {step:,}, {figures['tasks']:.0f} held-out tasks"]
     lines += [table(["inner steps", name, "95% of the mean"], rows)]
+    lines += [f"{key.partition('/')[2]}: {value:.4g}" for key, value in figures.items() if key.startswith("metric/")]
     return "\n".join([*lines, *(f"picture: {file}" for file in files)])

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from advdl.cli.output import emit
+from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
 from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Tags, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
@@ -14,6 +15,7 @@ from advdl.cli.train import train as train_run
 app = typer.Typer(help="Train and evaluate classifiers and generative models.", rich_markup_mode=None)
 
 _KINDS = ("learner", "sampler")
+_ENV = "env:"
 
 Given = Annotated[
     str | None,
@@ -35,11 +37,18 @@ def train(
     name: Annotated[str, typer.Argument(help="The model, such as classifier or vae.", metavar="MODEL")],
     data: Annotated[
         str | None,
-        typer.Option(help="The data: a name such as digits, a .npz file, or a folder or zip file of images."),
+        typer.Option(help="A name such as digits, a .npz file, a folder or zip file of images, or env:Pendulum-v1."),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Of data from an env: who acts, a run or 'random'.", metavar="RUN", show_default=False),
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="What a learner sees through.", show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Updates to make.", show_default=False)] = None,
     seed: Seed = None,
+    seeds: SeedCount = None,
+    jobs: Jobs = None,
+    group: Group = "",
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
@@ -47,30 +56,35 @@ def train(
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Train a model on one part of a data set, and judge it by the rest.
 
     Examples: advdl model train classifier --backbone densenet; advdl model train vae --data photos.zip.
     Every setting is listed by: advdl config keys
     """
+    if seeds is not None and not dry_run:
+        return train_seeds(context, seeds, first=seed, jobs=jobs, group=group, sets=sets, quiet=quiet, as_json=as_json)
     host = plugin_host(context)
     family = _family(host, name)
     given = {family: name, f"{family}.backbone": backbone, "steps": steps, "seed": seed}
-    experiment = resolve(host, {**given, **_data_settings(data)}, sets, config, family=family)
+    given |= _data_settings(data) | _policy_settings(policy, runs_dir)
+    experiment = resolve(host, given, sets, config, family=family)
     if dry_run:
         show_settings(experiment, as_json=as_json)
-        return
+        return None
     train_run(
         experiment,
         host,
-        subject=experiment.get("data.name"),
+        subject=_subject(experiment),
         trained=name,
         watched="loss",
         runs_dir=runs_dir,
         tags=tags or (),
         quiet=quiet,
         as_json=as_json,
+        group=group,
     )
+    return None
 
 
 @app.command()
@@ -187,9 +201,27 @@ def _data_settings(data: str | None) -> dict[str, Any]:
     """Tells a file from a name: ``photos.zip`` is ``{name = "folder", path = "photos.zip"}``."""
     if data is None:
         return {}
+    if data.startswith(_ENV):
+        return {"data": "env", "data.env": data.removeprefix(_ENV)}
     path = Path(data)
     if path.suffix == ".npz":
         return {"data": "npz", "data.path": data}
     if path.suffix == ".zip" or path.is_dir() or len(path.parts) > 1:
         return {"data": "folder", "data.path": data}
     return {"data": data}
+
+
+def _policy_settings(policy: str | None, runs_dir: Path | None) -> dict[str, Any]:
+    """Says in settings who acts; a run in full, so that they say it wherever they are read."""
+    if policy in (None, "random"):
+        return {} if policy is None else {"data.policy": policy}
+    from advdl.experiment.find_runs import runs_root
+    from advdl.experiment.run_folder import RunFolder
+
+    return {"data.policy": str(RunFolder.open(policy or "", runs_root(runs_dir, os.environ)).path.resolve())}
+
+
+def _subject(experiment: Any) -> str:
+    """Names the folder of runs: by the env where the data are collected from one."""
+    name: str = experiment.get("data.name")
+    return experiment.get("data.env") if name == "env" else name

@@ -112,9 +112,9 @@ class Progress:
             fields.append(f"{self._watched} {_short(self._value)}")
         if rate > 0.0:
             fields.append(f"{rate:,.0f} steps/s" if rate >= 10.0 else f"{rate:.2g} steps/s")
-            fields.append(f"eta {_duration(max(self._total - step, 0) / rate)}")
+            fields.append(f"eta {duration(max(self._total - step, 0) / rate)}")
         if self._saved is not None:
-            fields.append(f"saved {_duration(now - self._saved)} ago")
+            fields.append(f"saved {duration(now - self._saved)} ago")
         return _fit(fields, self._width())
 
     def _rate(self) -> float:
@@ -149,7 +149,8 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 or value == 0 else f"{value:.3g}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Says a time as people do: ``42s``, ``3m05s``, ``2h10m``, ``3d04h``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import statistics
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -29,7 +30,13 @@ _FIGURES = (
 
 
 def select(
-    runs: Iterable[FoundRun], *, env: str | None, agent: str | None, status: str | None, tag: str | None = None
+    runs: Iterable[FoundRun],
+    *,
+    env: str | None,
+    agent: str | None,
+    status: str | None,
+    tag: str | None = None,
+    group: str | None = None,
 ) -> list[FoundRun]:
     """Returns the runs that fit; ``CartPole`` fits ``CartPole-v1``."""
     return [
@@ -39,6 +46,7 @@ def select(
         and (env is None or (run.record is not None and _is_env(run.record.env, env)))
         and (agent is None or (run.record is not None and run.record.agent == agent))
         and (tag is None or (run.record is not None and tag in run.record.tags))
+        and (group is None or (run.record is not None and run.record.group == group))
     ]
 
 
@@ -48,9 +56,17 @@ def list_data(runs: Iterable[FoundRun]) -> list[dict[str, Any]]:
 
 
 def list_table(data: Sequence[Mapping[str, Any]]) -> str:
-    """Lays the listing out in 80 columns, so that ids stay whole."""
-    rows = [[run["id"], _narrow(run["env"]), run["agent"], run["status"], run["step"], run["score"]] for run in data]
-    styles = [_STYLES.get(run["status"], "") for run in data]
+    """Lays the listing out in 80 columns, so that ids stay whole; the runs of a group stand under its newest one."""
+    rows, styles = [], []
+    for name, runs in _by_group(data):
+        if name:
+            env, trained = (_common(runs, key) for key in ("env", "agent"))
+            rows.append([f"group {name}", _narrow(env), trained, _standing(runs), None, _middle(runs)])
+            styles.append("bold")
+        rows += [
+            [run["id"], _narrow(run["env"]), run["agent"], run["status"], run["step"], run["score"]] for run in runs
+        ]
+        styles += [_STYLES.get(run["status"], "") for run in runs]
     return table(["run", "on", "trained", "status", "step", "score"], rows, styles=styles)
 
 
@@ -77,6 +93,7 @@ def show_text(data: Mapping[str, Any]) -> str:
     rows = [
         ["run", data["id"]],
         ["folder", data["folder"]],
+        *([["group", data["group"]]] if data["group"] else []),
         ["status", f"{data['status']}{': ' + data['error'] if data['error'] else ''}"],
         ["experiment", f"{data['agent']} on {data['env']}, seed {data['seed']}"],
         ["steps", f"{data['step']} of {data['steps']}"],
@@ -134,6 +151,7 @@ def _listed(run: FoundRun) -> dict[str, Any]:
         "env": record.env if record else None,
         "agent": record.agent if record else None,
         "seed": record.seed if record else None,
+        "group": record.group if record else "",
         "status": run.status,
         "step": record.step if record else None,
         "steps": record.steps if record else None,
@@ -143,6 +161,34 @@ def _listed(run: FoundRun) -> dict[str, Any]:
         "folder": str(run.folder.path),
         "problem": problem,
     }
+
+
+def _by_group(data: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Puts the runs of a group where its newest one is, by seed; a run of no group stays alone."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for run in data:
+        found.setdefault(f"group/{run['group']}" if run["group"] else f"run/{run['folder']}", []).append(run)
+    return [
+        (runs[0]["group"], sorted(runs, key=lambda run: (run["env"], run["seed"])) if runs[0]["group"] else runs)
+        for runs in found.values()
+    ]
+
+
+def _common(runs: Sequence[Mapping[str, Any]], key: str) -> str | None:
+    found = {run[key] for run in runs}
+    return found.pop() if len(found) == 1 else None
+
+
+def _standing(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Says how many runs stand how: ``4 done, 1 failed``."""
+    statuses = [run["status"] for run in runs]
+    return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+
+
+def _middle(runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Returns the median score of runs in one env; it needs no numpy, which a listing does without."""
+    scores = [run["score"] for run in runs if run["score"] is not None and run["score"] == run["score"]]
+    return statistics.median(scores) if scores and len({run["env"] for run in runs}) == 1 else None
 
 
 def _score(evaluation: Mapping[str, Any] | None) -> Any:

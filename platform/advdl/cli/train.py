@@ -89,6 +89,7 @@ def train(
     quiet: bool,
     as_json: bool,
     tags: Sequence[str] = (),
+    group: str = "",
 ) -> None:
     """Trains a new run, shows its progress, and prints its evaluation and the next commands.
 
@@ -102,16 +103,19 @@ def train(
         quiet: Whether to show no progress.
         as_json: Whether to print JSON.
         tags: What ``--tag`` said.
+        group: The name that the run shares with others.
     """
     from advdl.cli.progress import Progress
+    from advdl.cli.seeds import checked_group
     from advdl.experiment.runner import begin
     from advdl.experiment.workers import is_chief
 
+    checked_group(group)
     with Progress(experiment.get("steps"), watched=watched, quiet=quiet) as console:
         _tell_precision(experiment, console)
         outcome = begin(
             experiment,
-            lambda: create_folder(experiment, host, subject, trained, runs_dir, tags),
+            lambda: create_folder(experiment, host, subject, trained, runs_dir, tags, group=group),
             host,
             console,
         )
@@ -126,6 +130,8 @@ def create_folder(
     trained: str,
     runs_dir: Path | None,
     tags: Sequence[str] = (),
+    *,
+    group: str = "",
 ) -> "RunFolder":
     """Makes the folder of a new run, with the command line and the plugins' versions in it."""
     from advdl.experiment.find_runs import runs_root
@@ -134,7 +140,7 @@ def create_folder(
 
     root, command = own_root(runs_root(runs_dir, os.environ), os.environ), ["advdl", *sys.argv[1:]]
     plugins = {record.distribution: record.version for record in host.plugins}
-    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins, tags=tags)
+    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins, tags=tags, group=group)
 
 
 def show_outcome(outcome: "Outcome", *, as_json: bool) -> None:

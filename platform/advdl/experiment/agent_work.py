@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advdl.experiment.build import Training, build_training
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from advdl.plugin.host import PluginHost
     from advdl.rl.agent import Agent
+    from advdl.rl.engine import Meter
     from advdl.rl.evaluation import Evaluation as Episodes
     from advdl.training.checkpoint import CheckpointStore
-    from advdl.training.metrics import RunningMeans
     from advdl.training.state import State
 
 
@@ -42,7 +43,7 @@ class AgentWork:
         self._episodes = experiment.section(Evaluation).episodes
         self._env = experiment.section(Env)
         self.target = facts.reward_threshold
-        self.metrics: RunningMeans = training.engine.metrics
+        self.metrics: Meter = training.engine.metrics
         self.stopwatch = training.stopwatch
 
     @property
@@ -59,6 +60,9 @@ class AgentWork:
     def updates(self) -> int:
         """Updates made so far."""
         return int(self._training.trainer.updates)
+
+    def keep(self, folder: Path) -> None:
+        """Nothing is needed beside the checkpoints."""
 
     def build(self) -> None:
         """Traces the engine's program."""
@@ -106,8 +110,9 @@ class AgentWork:
             )
 
 
-def build(experiment: Experiment, host: "PluginHost") -> AgentWork:
+def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> AgentWork:
     """Builds the work of a run of the family ``agent``."""
+    del folder
     return AgentWork(experiment, build_training(experiment, host))
 
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
@@ -12,7 +12,7 @@ from advdl.experiment.backbones import freeze_backbones
 from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
-from advdl.rl.env_names import EnvFacts, compiled_twin, env_facts
+from advdl.rl.env_names import PARAMS, EnvFacts, compiled_twin, env_facts
 from advdl.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Training:
     agent: "Agent"
     trainer: "Trainer"
     engine: "Engine"
-    stopwatch: Stopwatch
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices | None" = None) -> Training:
@@ -61,21 +61,38 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
         RunError: The env cannot be made.
     """
     general, env = experiment.section(General), experiment.section(Env)
-    component = _compiled_component(experiment, host)
-    compiled = host.build("env", {"name": component.name, **env.options}) if component else None
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
-    agent = _agent(experiment, host, facts)
+    agent = build_agent(experiment, host, facts)
     if general.backbone_freeze:
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
     trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
-    parts, stopwatch = (agent, trainer, source), Stopwatch()
-    engine = (
-        _compiled_engine(experiment, compiled, *parts)
-        if compiled
-        else _host_engine(experiment, facts, *parts, stopwatch)
-    )
+    stopwatch = Stopwatch()
+    engine = build_engine(experiment, host, facts, agent, trainer, source, stopwatch)
     return Training(facts, agent, trainer, engine, stopwatch)
+
+
+def build_engine(
+    experiment: Experiment,
+    host: "PluginHost",
+    facts: EnvFacts,
+    agent: "Agent",
+    trainer: "Trainer",
+    source: "Source",
+    stopwatch: Stopwatch | None = None,
+) -> "Engine":
+    """Builds the engine that steps the experiment's env: the compiled one where there is a twin.
+
+    Raises:
+        UsageError: The engine that is asked for does not fit the env.
+        RunError: The env cannot be made.
+    """
+    env, component = experiment.section(Env), _compiled_component(experiment, host)
+    if component is None:
+        return _host_engine(experiment, facts, agent, trainer, source, stopwatch or Stopwatch())
+    plain = {name: value for name, value in env.options.items() if name != PARAMS}
+    compiled = host.build("env", {"name": component.name, **plain})
+    return _compiled_engine(experiment, compiled, agent, trainer, source)
 
 
 def build_policy(experiment: Experiment, host: "PluginHost") -> "tuple[Agent, HostPolicy, EnvFacts]":
@@ -85,7 +102,7 @@ def build_policy(experiment: Experiment, host: "PluginHost") -> "tuple[Agent, Ho
 
     env = experiment.section(Env)
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
-    agent = _agent(experiment, host, facts)
+    agent = build_agent(experiment, host, facts)
     return agent, HostPolicy(agent, Spaces(facts.observation, facts.action)), facts
 
 
@@ -113,8 +130,9 @@ def _compiled_engine(
 ) -> "Engine":
     from advdl.rl.compiled import CompiledEngine
 
-    num_envs = experiment.section(Env).num
-    return CompiledEngine(env, agent, trainer, source, num_envs=num_envs, **_pace(experiment, agent))
+    section = experiment.section(Env)
+    params = env.get_default_params(**section.options.get(PARAMS, {}))
+    return CompiledEngine(env, agent, trainer, source, num_envs=section.num, params=params, **_pace(experiment, agent))
 
 
 def _host_engine(
@@ -157,13 +175,15 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
 
 def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
     """Builds what decides whether XLA compiles the updates."""
-    from advdl.training.compilation import Compilation
+    from advdl.training.compilation import Compilation, convolves
 
     setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
-    return Compilation(setting, learner.backbones(), logging.getLogger("advdl").warning)
+    say = logging.getLogger("advdl").warning
+    return Compilation(setting, learner.backbones(), say, apart=convolves(learner))
 
 
-def _agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
+def build_agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":
+    """Builds the experiment's agent for an env."""
     from advdl.rl.spaces import Spaces
 
     with building(experiment):

@@ -156,6 +156,7 @@ def resolve_experiment(
     user = _merge(layers, kind)
     subject = _subject(user, kind, canonical_env)
     layers.insert(0, prepare(_recipe_layer(host, user, str(subject.value), kind), kind))
+    layers[1:1] = [_beside_layer(host, user, kind), tree_of(kind.own, DEFAULT)]
     if before_import is not None:
         before_import(backend_of(host, user, kind))
     tree = _merge([defaults(host, _merge(layers, kind), kind), *layers], kind)
@@ -250,6 +251,17 @@ def _refuse_foreign(command_line: Tree, family: Family) -> None:
 
 def _recipe_layer(host: "PluginHost", tree: Tree, subject: str, family: Family) -> Tree:
     return load_recipe(_trained(host, tree, family), subject)
+
+
+def _beside_layer(host: "PluginHost", tree: Tree, family: Family) -> Tree:
+    """Returns what recipes say of components beside the one that is trained, and of their optimizers."""
+    layer: Tree = {}
+    for slot, subject in family.beside.items():
+        kind = family.slots[slot]
+        recipe = load_recipe(host.get(kind.kind, component_name(tree, slot, kind.default)), subject)
+        renamed = {slot: slot, "optimizer": f"{slot}_optimizer"}
+        layer |= {renamed[key]: value for key, value in recipe.items() if key in renamed}
+    return layer
 
 
 def _subject(tree: Tree, family: Family, canonical_env: Callable[[str], str] | None) -> Leaf:

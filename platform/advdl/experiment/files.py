@@ -38,6 +38,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+_TAIL = 65_536
+
+
 class Journal:
     """A file of one JSON object a line, each with its ``step``; a line that was torn by a crash is not there.
 
@@ -76,6 +79,19 @@ class Journal:
             CorruptError: A line other than a torn last one is no JSON object with a step.
         """
         return [line for line, _ in self._lines()]
+
+    def last(self) -> dict[str, Any] | None:
+        """Returns the last whole line, or None if there is none; reads no more of a long file than its end.
+
+        Raises:
+            CorruptError: As ``read``.
+        """
+        with contextlib.suppress(OSError), self.path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            *_, raw, _torn = [b"", *file.read().split(b"\n")]
+            with contextlib.suppress(CorruptError):  # a line that is longer than the end
+                return self._parse(raw, 0)
+        return next(iter(self.read()[-1:]), None)
 
     def truncate(self, after_step: int, keep: Callable[[Mapping[str, Any]], bool] = bool) -> None:
         """Drops the lines of later steps and a torn last line, at once or not at all.

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from advdl.errors import CorruptError, UsageError
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
-from advdl.experiment.loop import Plan
+from advdl.experiment.publish import publish
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.runner import Outcome
-from advdl.experiment.schema import General
 from advdl.experiment.work import build_work
 from advdl.plugin.construct import load_component
 from advdl.training.backend import start_backend
@@ -67,17 +66,4 @@ def import_foreign(
         console.message(sentence)
     folder = new_folder(experiment)
     with folder.lock():
-        return _publish(folder, work, experiment)
-
-
-def _publish(folder: RunFolder, work: Any, experiment: Experiment) -> Outcome:
-    """Writes the only checkpoint of a run that is done, and what it is worth."""
-    folder.write_status("running")
-    verdict = work.judge("final")
-    store = work.store(folder.checkpoints, keep_last=1)
-    after = experiment.section(General).steps + 1
-    store.save(work.step, work.state(), Plan(after, after, verdict.score, work.step).as_meta())
-    store.protect(work.step)
-    folder.append_evaluation(work.step, {"kind": "final", **verdict.figures, **verdict.details})
-    folder.write_status("done", step=work.step)
-    return Outcome(folder, work.step, verdict, work.step)
+        return publish(folder, work, experiment)

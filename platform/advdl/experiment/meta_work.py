@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
@@ -14,6 +15,7 @@ from advdl.experiment.schema import General, Meta, MetaEvaluation
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.experiment.update_work import UpdateWork
 from advdl.experiment.work import Verdict
+from advdl.plugin.metric import Samples
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -61,8 +63,9 @@ class MetaWork(UpdateWork):
             return judged(self._parts, self._engine.judge, count=evaluation.tasks, steps=evaluation.steps, seed=seed)
 
 
-def build(experiment: Experiment, host: "PluginHost") -> MetaWork:
+def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> MetaWork:
     """Builds the work of a run of the family ``meta``."""
+    del folder
     from advdl.rl.env_tasks import EnvTasks
 
     parts = build_parts(experiment, host)
@@ -161,7 +164,7 @@ def load_meta(
 
 
 def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps: Sequence[int], seed: int) -> Verdict:
-    """Adapts to held-out tasks; the score is that after the inner steps of training."""
+    """Adapts to held-out tasks; the score, and a metric's samples (a task each), are those after training's steps."""
     from advdl.experiment.task_pictures import pictures
 
     adapter = parts.adapter
@@ -182,10 +185,14 @@ def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps:
         f"{name} by inner steps {text}; {count} held-out tasks",
         {"steps": measured, "score": name},
         pictures(parts.tasks, adapter, steps=measured, seed=seed),
+        Samples({name: values[:, measured.index(adapter.steps)] for name, values in found.items()}, main=judge.score),
     )
 
 
 def _mean(name: str, values: "Array") -> dict[str, float]:
-    """Returns the mean over tasks and half the width of its 95% interval."""
-    interval = _INTERVAL * float(values.std()) / len(values) ** 0.5
+    """Returns the mean over tasks and half the width of its 95% interval; inner steps may lead out to infinity."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        interval = _INTERVAL * float(values.std()) / len(values) ** 0.5
     return {name: float(values.mean()), f"{name}/interval": interval}

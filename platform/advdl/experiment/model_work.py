@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advdl.errors import UsageError
 from advdl.experiment.build import build_compilation, build_trainer, building
 from advdl.experiment.config import Experiment
+from advdl.experiment.env_data import Kept
 from advdl.experiment.learnt import used_state
 from advdl.experiment.policy import chosen_step
 from advdl.experiment.run_folder import RunFolder
@@ -32,11 +34,13 @@ class ModelParts:
         learner: What is trained.
         training: What it is trained on.
         held_out: What it is judged by.
+        kept: The data, and what of them is kept with the run.
     """
 
     learner: "DataLearner"
     training: "Dataset"
     held_out: "Dataset"
+    kept: "Kept"
 
 
 class ModelWork(UpdateWork):
@@ -58,19 +62,23 @@ class ModelWork(UpdateWork):
         self._measure = HeldOut(parts.learner, parts.held_out, jit=experiment.section(TrainerSection).jit == "on")
         self.watched = f"learn/{parts.learner.objectives()[0].name}/loss"
 
+    def keep(self, folder: Path) -> None:
+        """Keeps data that were collected."""
+        self._parts.kept.keep(folder)
+
     def judge(self, purpose: str) -> Verdict:
         """Measures what is held out."""
         with self._engine.trainer.averaged():
             return judged(self._parts, self._measure, seed=self.judging_seed(purpose))
 
 
-def build(experiment: Experiment, host: "PluginHost") -> ModelWork:
+def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> ModelWork:
     """Builds the work of a run of a family whose subject is data."""
     from advdl.training.batches import DataBatches
     from advdl.training.update_engine import UpdateEngine
 
     general, section = experiment.section(General), experiment.section(TrainerSection)
-    parts = build_parts(experiment, host)
+    parts = build_parts(experiment, host, folder)
     size = experiment.section(Model).batch_size
     engine = UpdateEngine(
         DataBatches(parts.training, batch_size=size, seed=general.seed),
@@ -82,8 +90,13 @@ def build(experiment: Experiment, host: "PluginHost") -> ModelWork:
     return ModelWork(experiment, parts, engine)
 
 
-def build_parts(experiment: Experiment, host: "PluginHost") -> ModelParts:
+def build_parts(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> ModelParts:
     """Loads the data and builds the learner.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        folder: The run's folder, where data that were collected are kept; None for a run that has none yet.
 
     Raises:
         UsageError: The data are not there, or the learner cannot learn from them.
@@ -94,7 +107,8 @@ def build_parts(experiment: Experiment, host: "PluginHost") -> ModelParts:
     from advdl.training.dataset import split
 
     section, slot = experiment.section(Model), FAMILIES[experiment.family].main
-    data = host.build("data", experiment.data["data"]).load()
+    kept = Kept(host.build("data", experiment.data["data"]), host, folder)
+    data = kept.dataset
     training, held_out = split(data, section.held_out, section.split)
     kind = FAMILIES[experiment.family].slots[slot].kind
     with building(experiment):
@@ -102,7 +116,7 @@ def build_parts(experiment: Experiment, host: "PluginHost") -> ModelParts:
     some = training.take(slice(0, 10_000))
     fields = {"x": some.x} if some.c is None else {"x": some.x, "c": some.c}
     learner.adapt({name: tf.constant(values) for name, values in fields.items()})
-    return ModelParts(learner, training, held_out)
+    return ModelParts(learner, training, held_out, kept)
 
 
 def load_model(
@@ -133,7 +147,7 @@ def load_model(
 
     store = CheckpointStore(folder.checkpoints)
     experiment = folder.experiment(host)
-    parts = build_parts(experiment, host)
+    parts = build_parts(experiment, host, folder.path)
     step = chosen_step(store, checkpoint)
     return parts, store.restore(used_state(parts.learner, experiment), step, partial=True, warn=warn).step
 

@@ -53,6 +53,9 @@ class OwnLoopWork:
         """Env steps made so far."""
         return self.agent.env_steps
 
+    def keep(self, folder: Path) -> None:
+        """Nothing is needed beside the checkpoints."""
+
     def build(self) -> None:
         """Nothing is left to build."""
 
@@ -130,8 +133,9 @@ class OwnLoopStore(CheckpointStore):
         return Restored(loaded.step, plan)
 
 
-def build(experiment: Experiment, host: "PluginHost") -> OwnLoopWork:
+def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> OwnLoopWork:
     """Builds the work of a run of the family ``own_loop``."""
+    del folder
     _refuse_what_is_not_its_own(experiment)
     agent, facts = build_agent(experiment, host)
     return OwnLoopWork(experiment, agent, facts)

@@ -7,6 +7,7 @@ from advdl.errors import UsageError
 from advdl.experiment.build import build_policy
 from advdl.experiment.learnt import used_state
 from advdl.experiment.run_folder import RunFolder
+from advdl.experiment.schema import FAMILIES
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
@@ -37,7 +38,7 @@ def load_policy(
     family = folder.record().family
     if family == "own_loop":
         return _load_own_loop(folder, host, checkpoint, warn)
-    if family != "agent":
+    if FAMILIES[family].main != "agent":
         raise UsageError(f"run {folder.id} has no agent: it trained a {family}", hint="advdl runs list")
     _, act, facts, step = _load(folder, host, checkpoint, warn)
     return act, facts, step
@@ -53,7 +54,7 @@ def load_agent(
         CorruptError: It is damaged, and so is every other.
     """
     family = folder.record().family
-    if family != "agent":
+    if FAMILIES[family].main != "agent" or family == "own_loop":
         what = "an agent with its own loop" if family == "own_loop" else f"a {family}"
         raise UsageError(f"run {folder.id} cannot be exported: it trained {what}", hint="advdl runs list")
     agent, _, _, step = _load(folder, host, checkpoint, warn)

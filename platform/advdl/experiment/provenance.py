@@ -55,7 +55,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 def machine() -> dict[str, Any]:
     """Returns the processor's model, the usable cores and the operating system; no names, no addresses."""
-    return {"cpu": _cpu_model(), "cores": _cores(), "os": f"{platform.system()} {platform.release()}"}
+    return {"cpu": _cpu_model(), "cores": cores(), "os": f"{platform.system()} {platform.release()}"}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -86,7 +86,8 @@ def _cpu_model() -> str:
     return next(models, platform.processor())
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Returns how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

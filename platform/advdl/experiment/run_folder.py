@@ -51,6 +51,7 @@ class RunFolder:
         *,
         plugins: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
+        group: str = "",
     ) -> "RunFolder":
         """Makes the folder of a new run, whole or not at all.
 
@@ -62,6 +63,7 @@ class RunFolder:
             command: The command line.
             plugins: Versions of the plugins' distributions.
             tags: Marks to find the run by.
+            group: The name that it shares with other runs.
 
         Raises:
             UsageError: The folder cannot be written to.
@@ -70,7 +72,7 @@ class RunFolder:
         parent = root / _safe(env) / _safe(agent)
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            return cls(_publish(parent, env, agent, experiment, command, plugins or {}, tags))
+            return cls(_publish(parent, env, agent, experiment, command, plugins or {}, tags, group))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise RunError(f"a run cannot be written to {root}: {error.strerror}") from error
@@ -256,6 +258,14 @@ class RunFolder:
         """Reads ``evaluations.jsonl`` as ``read_metrics`` does."""
         return self._evaluations.read()
 
+    def last_lines(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Returns the last metrics and the last evaluation, for whoever watches a run of another process.
+
+        Raises:
+            CorruptError: As ``read_metrics``.
+        """
+        return self._metrics.last(), self._evaluations.last()
+
     def truncate_evaluations(self, after_step: int, *, final: bool = True) -> None:
         """Drops the evaluations of later steps, and a torn last line.
 
@@ -294,6 +304,7 @@ def _publish(
     command: Sequence[str],
     plugins: Mapping[str, str],
     tags: Sequence[str],
+    group: str,
 ) -> Path:
     """Writes the folder under a hidden name, then gives it its own."""
     run_id = _new_id(experiment.data["seed"])
@@ -309,6 +320,7 @@ def _publish(
         created=now(),
         command=list(command),
         tags=list(tags),
+        group=group,
         **provenance(Path.cwd(), plugins),
     )
     hidden, path = parent / f".{run_id}.new", parent / run_id

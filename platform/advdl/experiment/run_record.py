@@ -44,6 +44,7 @@ class RunRecord:
         plugins: Versions of the plugins' distributions.
         git: Commit and dirty flag of the working folder's repository, or None.
         machine: Processor, cores, operating system.
+        group: The name that it shares with the runs that it belongs with, or an empty string.
         format: The version of the folder's format.
     """
 
@@ -67,6 +68,7 @@ class RunRecord:
     plugins: Mapping[str, Any] = field(default_factory=dict)
     git: Mapping[str, Any] | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
     format: int = FORMAT
 
     def to_json(self) -> bytes:
@@ -121,5 +123,6 @@ def _is_record(data: Any) -> bool:
         and isinstance(data.get("seconds", {}), dict)
         and isinstance(data.get("tags", []), list)
         and isinstance(data.get("git"), dict | None)
+        and isinstance(data.get("group", ""), str)
         and data.get("status") in STATUSES
     )

@@ -43,7 +43,17 @@ class Outcome:
     kept_step: int
 
 
-def begin(experiment: Experiment, new_folder: Callable[[], RunFolder], host: "PluginHost", console: Console) -> Outcome:
+Start = Callable[[Work, Experiment, "PluginHost"], str]
+"""Fills what is about to be trained, and says so in a sentence; an empty one says nothing."""
+
+
+def begin(
+    experiment: Experiment,
+    new_folder: Callable[[], RunFolder],
+    host: "PluginHost",
+    console: Console,
+    start: Start = start_backbone,
+) -> Outcome:
     """Trains a new run from its first step to its end, and evaluates what it has learnt.
 
     Args:
@@ -51,6 +61,7 @@ def begin(experiment: Experiment, new_folder: Callable[[], RunFolder], host: "Pl
         new_folder: Makes its folder; called once nothing is found to be refused.
         host: The plugins.
         console: Shows progress.
+        start: Where the weights come from, if not from chance.
 
     Raises:
         AdvdlError: The run could not be built, failed, diverged or was stopped; ``run.json`` says so too.
@@ -59,8 +70,9 @@ def begin(experiment: Experiment, new_folder: Callable[[], RunFolder], host: "Pl
     folder = new_folder()
     console.message(f"run {folder.path}")
     with folder.lock(), _recorded(folder):
+        work.keep(folder.path)
         run = _Run(experiment, folder, work, host, console)
-        started = start_backbone(work, experiment, host)
+        started = start(work, experiment, host)
         if started:
             console.message(started)
         return run.go(plan=None, resumed_from=None)
@@ -88,7 +100,7 @@ def resume(folder: Path, *, steps: int | None, host: "PluginHost", console: Cons
             longer = next_commands(run_folder, done=True)["resume"]
             raise UsageError(f"run {run_folder.id} is done", hint=f"to train longer: {longer}")
         with _recorded(run_folder):
-            run = _Run(experiment, run_folder, build_work(experiment, host), host, console)
+            run = _Run(experiment, run_folder, build_work(experiment, host, folder), host, console)
             run.go_on(longer=steps is not None)
     return int(ExitCode.DONE)
 

@@ -170,6 +170,44 @@ class MetaEvaluation(Section):
     )
 
 
+class WorldModel(Section):
+    """How a model of the env is fitted, and how the agent trains in it; ``steps`` are real env steps."""
+
+    warm_up: int = Field(1_000, ge=1, description="real steps with random actions before the model's first fit")
+    refit_every: int = Field(1_000, ge=1, description="real steps from one fit of the model to the next")
+    updates: int = Field(3_000, ge=1, description="updates of the model in a fit")
+    batch_size: int = Field(256, ge=1, description="transitions in a batch of the model")
+    ensemble: int = Field(1, ge=1, description="models that are fitted side by side, of which each step asks one")
+    round: int = Field(100, ge=1, description="real steps from one spell of training in the model to the next")
+    imagined: int = Field(40, ge=1, description="steps in the model for each real step")
+    envs: int = Field(64, ge=1, description="copies of the model that are stepped together")
+    horizon: int = Field(100, ge=1, description="steps after which an episode in the model is truncated")
+    max_uncertainty: Finite = Field(
+        0.0, ge=0, description="disagreement of models that ends an episode, in standard deviations; 0 for never"
+    )
+    penalty: Finite = Field(0.0, ge=0, description="reward that ending an episode for uncertainty costs")
+    margin: Finite = Field(
+        0.1, ge=0, description="how far an episode may leave the range of real observations, as a share of it"
+    )
+    random: Finite = Field(0.1, ge=0, le=1, description="share of random actions among the agent's real steps")
+    untrained: bool = Field(False, description="whether the model keeps its random weights: a control that must fail")
+
+
+class DataModel(Section):
+    """How a model of transitions tops up the agent's memory."""
+
+    ratio: Finite = Field(0.5, ge=0, le=1, description="share of each batch that is synthetic; 0 for a run without")
+    warm_up: int = Field(2_000, ge=1, description="env steps before the model's first fit")
+    refit_every: int = Field(5_000, ge=1, description="env steps from one fit of the model to the next")
+    updates: int = Field(3_000, ge=1, description="updates of the model in a fit")
+    batch_size: int = Field(256, ge=1, description="transitions in a batch of the model")
+    store: int = Field(20_000, ge=1, description="synthetic transitions that are drawn after each fit")
+    untrained: bool = Field(False, description="whether the model keeps its random weights: a control")
+    offline: str = Field(
+        "", description="a file of transitions, or a run that has one: the agent learns from them alone, in updates"
+    )
+
+
 class Model(Section):
     """How a model is trained on data."""
 
@@ -216,6 +254,8 @@ class Family:
         commands: What can be done with a run of it, by purpose; ``{}`` stands for its folder.
         overrides: Sections whose entries override a slot, by the slot: ``{"optimizers": "optimizer"}``.
         shorthands: The key that is meant when a plain section is given as a bare value.
+        own: Settings that differ from the defaults, and from what a recipe says, for this family.
+        beside: Slots whose components' recipes count too, each with the subject that its recipe is named after.
     """
 
     name: str
@@ -227,6 +267,8 @@ class Family:
     commands: Mapping[str, str]
     overrides: Mapping[str, str] = field(default_factory=dict)
     shorthands: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def component_sections(self) -> frozenset[str]:
@@ -259,6 +301,7 @@ _MODEL: Mapping[str, type[Section]] = {
 
 _DATA = Slot("data", "digits", "what it is trained on")
 _OPTIMIZER = Slot("optimizer", "adam", "turns gradients into updates")
+_MODELS_OPTIMIZER = Slot("optimizer", "adam", "turns the model's gradients into updates")
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
@@ -283,6 +326,55 @@ FAMILIES: Mapping[str, Family] = {
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             overrides={"optimizers": "optimizer"},
             shorthands={"env": "id"},
+        ),
+        Family(
+            name="dream",
+            work="advdl.experiment.dream_work:build",
+            main="agent",
+            subject="env",
+            sections={
+                "env": Env,
+                "world_model": WorldModel,
+                "trainer": Trainer,
+                "evaluation": Evaluation,
+                "checkpoint": Checkpoint,
+                "log": Log,
+            },
+            slots={
+                "agent": Slot("agent", "dqn", "what is trained, in the model alone"),
+                "optimizer": _OPTIMIZER,
+                "sampler": Slot("sampler", "vae", "the model: what follows on an observation and an action"),
+                "sampler_optimizer": _MODELS_OPTIMIZER,
+            },
+            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            overrides={"optimizers": "optimizer"},
+            shorthands={"env": "id"},
+            own={"steps": 5_000, "env": {"num": 10}, "evaluation": {"every": 500}, "log": {"every": 100}},
+            beside={"sampler": "env"},
+        ),
+        Family(
+            name="augmented",
+            work="advdl.experiment.augmented_work:build",
+            main="agent",
+            subject="env",
+            sections={
+                "env": Env,
+                "data_model": DataModel,
+                "trainer": Trainer,
+                "evaluation": Evaluation,
+                "checkpoint": Checkpoint,
+                "log": Log,
+            },
+            slots={
+                "agent": Slot("agent", "dqn", "what is trained"),
+                "optimizer": _OPTIMIZER,
+                "sampler": Slot("sampler", "diffusion", "the model: whole transitions"),
+                "sampler_optimizer": _MODELS_OPTIMIZER,
+            },
+            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            overrides={"optimizers": "optimizer"},
+            shorthands={"env": "id"},
+            beside={"sampler": "transitions"},
         ),
         Family(
             name="meta",

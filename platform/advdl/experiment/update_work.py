@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from advdl.experiment.learnt import learnt_state
@@ -60,6 +61,9 @@ class UpdateWork:
     def step(self) -> int:
         """Updates made so far."""
         return self._updating.updates
+
+    def keep(self, folder: Path) -> None:
+        """Nothing is needed beside the checkpoints."""
 
     def build(self) -> None:
         """Traces the engine's program."""

@@ -16,6 +16,8 @@ from advdl.experiment.schema import FAMILIES
 from advdl.training.backend import start_backend
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from advdl.plugin.host import PluginHost
@@ -86,6 +88,13 @@ class Work(Protocol):
     def watched(self) -> str:
         """The metric that the progress line shows, such as ``"rollout/return"``."""
 
+    def keep(self, folder: "Path") -> None:
+        """Writes into the folder of a new run what a resume needs beside the checkpoints, such as collected data.
+
+        Raises:
+            RunError: The disk is full or broken.
+        """
+
     def build(self) -> None:
         """Makes every variable of the run; after it a checkpoint can be restored."""
 
@@ -117,8 +126,14 @@ class Work(Protocol):
         """
 
 
-def build_work(experiment: Experiment, host: "PluginHost") -> Work:
+def build_work(experiment: Experiment, host: "PluginHost", folder: "Path | None" = None) -> Work:
     """Builds what an experiment's run drives, on the backend that it needs.
+
+    Args:
+        experiment: The resolved configuration.
+        host: The plugins.
+        folder: The folder of a run that is gone on with, where ``Work.keep`` may have left something; None for a new
+            one.
 
     Raises:
         UsageError: The parts do not fit each other.
@@ -133,5 +148,5 @@ def build_work(experiment: Experiment, host: "PluginHost") -> Work:
 
         claim_devices(experiment.get("devices"), os.environ)  # before anything is computed
     module, _, function = FAMILIES[experiment.family].work.partition(":")
-    work: Work = getattr(importlib.import_module(module), function)(experiment, host)
+    work: Work = getattr(importlib.import_module(module), function)(experiment, host, folder)
     return work

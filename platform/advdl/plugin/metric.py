@@ -13,7 +13,8 @@ class Samples(dict[str, "np.ndarray"]):
     """What an evaluation measured: columns by name, each with one value a sample, ``[samples]``.
 
     The samples of an agent's evaluation are its episodes: ``return`` and ``length``. Those of a learner of data are the
-    held-out data, and its columns are what its ``measure`` returns.
+    held-out data, and its columns are what its ``measure`` returns. Those of a meta-learner are the held-out tasks,
+    after as many inner steps as training makes.
 
     Args:
         columns: The columns.

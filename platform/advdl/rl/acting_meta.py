@@ -1,7 +1,6 @@
 """Meta-reinforcement learning: playing, adapting, playing again and updating in one compiled program."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -231,58 +230,3 @@ class ActingJudge:
             if step < max(steps):
                 fast = self._player.adapt(fast, advantages(self._tasks, episodes), seed, step=step)
         return tf.stack([found[step] for step in steps], axis=-1)
-
-
-@dataclass(frozen=True, slots=True)
-class Adapted:
-    """What adaptation to one task did.
-
-    Attributes:
-        before: Returns of episodes that were played before it.
-        after: Returns of episodes that were played after it.
-    """
-
-    before: Array
-    after: Array
-
-
-def adapt_to(
-    tasks: EnvTasks, adapter: Adapter, params: Params, *, episodes: int, steps: int, judged: int, seed: int
-) -> Adapted:
-    """Adapts a policy to one task, on episodes that it plays there; changes no variable.
-
-    Args:
-        tasks: The family that it was meta-trained on.
-        adapter: The adapter around the policy.
-        params: The task, each field a scalar.
-        episodes: Episodes that are played for each step of adaptation.
-        steps: Steps of adaptation.
-        judged: Episodes that are played before, and again after.
-        seed: Seed of everything random.
-    """
-    player, judge = (TaskPlayer(_Alone(tasks, params, count), adapter) for count in (episodes, judged))
-    stream = Stream(seed, "adaptation")
-
-    def run() -> tuple[tf.Tensor, tf.Tensor]:
-        fast = player.start(1)
-        before = judge.play(params, fast, stream.at(0))
-        for step in range(steps):
-            met = player.play(params, fast, stream.at(2 + step))
-            fast = player.adapt(fast, advantages(tasks, met), stream.at(2 + step), step=step)
-        return before["reward"], judge.play(params, fast, stream.at(1))["reward"]
-
-    before, after = tf.function(run, autograph=False)()
-    return Adapted(*(rewards.numpy()[0].sum(-1) for rewards in (before, after)))
-
-
-class _Alone(EnvTasks):
-    """One task of a family."""
-
-    def __init__(self, tasks: EnvTasks, params: Params, episodes: int) -> None:
-        self.env, self.episodes, self.horizon = tasks.env, episodes, tasks.horizon
-        self.gamma, self.trace, self.ranges = tasks.gamma, tasks.trace, tasks.ranges
-        self._params = params
-
-    def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:
-        del seed, count, held_out
-        return self._params

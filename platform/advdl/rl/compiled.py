@@ -30,6 +30,7 @@ class CompiledEngine:
         total_steps: The run's length in env steps.
         seed: The run's seed.
         jit: Whether XLA compiles the program. Where it is measured and XLA loses, the env's part is still compiled.
+            Where updates are to be programs of their own, so are the env's steps.
         chunk_seconds: How long one call may take, in seconds.
         params: The env's parameters, or None for its defaults.
     """
@@ -55,7 +56,7 @@ class CompiledEngine:
         self._streams = {name: Stream(seed, name) for name in ("act", "env", "reset")}
         self._updating = Updating(trainer, source, self.metrics, seed)
         self._begin_episodes(Stream(seed, "first reset").at(0))
-        self._compilation, self._chunk_seconds = as_compilation(jit), chunk_seconds
+        self._compilation, self._chunk_seconds = as_compilation(jit, agent), chunk_seconds
         self._xla = self._compilation.assumed
         self._loop = self._fused(collecting=self._xla, updating=self._xla)
 
@@ -81,6 +82,19 @@ class CompiledEngine:
         if not bool(self._trainer.healthy):
             raise self._updating.diagnosis()
 
+    def weights_changed(self) -> None:
+        """Nothing is kept of the weights: the program reads them."""
+
+    def restart(self, seed: int) -> None:
+        """Begins every copy's episode anew; what was under way is dropped, uncounted."""
+        key = Stream(seed, "restart").at(self._iteration)
+        state = self._env.initial(key, self._params, batch_size=self._num_envs)
+        _assign(self._env_state, state)
+        _assign(self._observation, self._env.observation(state, key, self._params))
+        _assign(self._carry, self._agent.initial_carry(self._num_envs))
+        self._episode_return.assign(tf.zeros_like(self._episode_return))
+        self._episode_length.assign(tf.zeros_like(self._episode_length))
+
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
         parts = {"trainer": self._trainer.state(), "source": self.source.state(), "metrics": self.metrics.state()}
@@ -96,10 +110,13 @@ class CompiledEngine:
 
     def _fused(self, *, collecting: bool, updating: bool) -> FusedLoop:
         """Where updates cannot be compiled together with it, or had better not be, collecting still can by itself."""
-        together = self._trainer.jits(updating)
-        apart = together != collecting
+        jits = self._trainer.jits(updating)
+        self._apart = jits and self._compilation.apart
+        together = jits and not self._apart
         self._collect = (
-            tf.function(self._step_envs, jit_compile=collecting, autograph=False) if apart else self._step_envs
+            self._step_envs
+            if together == collecting
+            else tf.function(self._step_envs, jit_compile=collecting, autograph=False)
         )
         return FusedLoop(
             self._iterate,
@@ -127,7 +144,7 @@ class CompiledEngine:
     def _iterate(self, iteration: tf.Tensor) -> None:
         env_steps = (iteration + 1) * self._num_envs
         self._collect(iteration)
-        self._updating.after(env_steps)
+        self._updating.after(env_steps, apart=self._apart)
         self._iteration.assign(iteration + 1)
 
     def _step_envs(self, iteration: tf.Tensor) -> None:

@@ -43,6 +43,7 @@ class EnvCopy:
         try:
             self._env = self._factory()
             self._space = self._env.observation_space
+            self._nested = isinstance(self._space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple)
         except (Exception, SystemExit) as error:
             raise CopyError(EnvFault(_raised(error), "make", self._index, traceback=_trace())) from error
         return self._env
@@ -139,7 +140,7 @@ class EnvCopy:
         return ""
 
     def _fitting(self, observation: Any) -> list[Any]:
-        parts = flatten(self._space, observation)
+        parts = flatten(self._space, observation) if self._nested else [observation]
         for rule, part in zip(self._rules, parts, strict=True):
             misfit = rule.misfit(part)
             if misfit:

@@ -24,6 +24,9 @@ _LIST = "advdl env list"
 _OWN = "advdl"
 """The namespace of compiled envs."""
 
+PARAMS = "params"
+"""The option of a compiled env, and of an env that has a compiled twin, with the physics to change, by name."""
+
 _NEEDS = {
     "gymnasium.envs.box2d": ("Box2D", "gymnasium[box2d]"),
     "gymnasium.envs.mujoco": ("mujoco", "gymnasium[mujoco]"),
@@ -51,7 +54,8 @@ class EnvFacts:
         max_episode_steps: Steps after which an episode is truncated, or None.
         reward_threshold: The mean return at which it counts as solved, or None.
         compiled: Whether it can run inside the training program.
-        host_id: The id of the ordinary env that it is evaluated on: Gymnasium's own, for a compiled twin.
+        host_id: The id of the ordinary env that it is evaluated on: Gymnasium's own for a compiled twin, or the
+            compiled one itself where its physics are changed.
     """
 
     id: str
@@ -179,7 +183,7 @@ def env_facts(
     Args:
         env_id: As ``resolve_env_id`` returns it.
         host: Knows the compiled envs.
-        options: Keyword arguments of ``gymnasium.make``.
+        options: Keyword arguments of ``gymnasium.make``; ``params`` where there is a compiled env.
         wrappers: As ``env.wrappers`` has them.
 
     Raises:
@@ -190,7 +194,7 @@ def env_facts(
     specs = registered_specs(host)
     spec = specs[gymnasium_id(env_id)]
     twin = compiled_twin(env_id, host)
-    host_id = (twin.details.get("twin") if twin and twin.name == spec.id else None) or env_id
+    host_id = _host_id(env_id, spec, twin, options or {})
     factory = EnvFactory.of(host_id, options, wrappers)
     try:
         env = factory()
@@ -199,6 +203,14 @@ def env_facts(
     with env:
         spaces = env.observation_space, env.action_space
     return EnvFacts(env_id, *spaces, spec.max_episode_steps, spec.reward_threshold, twin is not None, host_id)
+
+
+def _host_id(env_id: str, spec: "EnvSpec", twin: Component | None, options: Mapping[str, Any]) -> str:
+    if twin is None:
+        return env_id
+    if options.get(PARAMS):
+        return twin.name
+    return (twin.details.get("twin") if twin.name == spec.id else None) or env_id
 
 
 def _ours(name: str, specs: "dict[str, EnvSpec]") -> str:

@@ -41,7 +41,7 @@ class HostEngine:
         source: What ``agent.source(num_envs=env.num_envs)`` gave.
         total_steps: The run's length in env steps.
         seed: The run's seed.
-        jit: Whether XLA compiles the call.
+        jit: Whether XLA compiles the call, or each update in it.
         chunk_seconds: How long ``advance`` may take, in seconds.
         say: Told what a user should know, such as why acting is slow.
         stopwatch: Counts where the time went: ``act``, ``env``, ``stage``, and ``update``, which is the compiled call
@@ -81,9 +81,9 @@ class HostEngine:
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
         self._figures = np.zeros((self._staging.capacity, len(self._metric_names) + 3), np.float32)
-        self._compilation = as_compilation(jit)
+        self._compilation = as_compilation(jit, agent)
         self._xla = self._compilation.assumed
-        self._program = tf.function(self._learn, jit_compile=trainer.jits(self._xla), autograph=False)
+        self._program = self._compiled()
         self._fresh = False
         self._stopwatch = stopwatch or Stopwatch()
 
@@ -108,7 +108,7 @@ class HostEngine:
         """
         if self._trainer.jits(True) and self._compilation.decide() != self._xla:
             self._xla = False
-            self._program = tf.function(self._learn, jit_compile=False, autograph=False)
+            self._program = self._compiled()
         self._episodes.take_back()
         if not self._fresh:
             self._acting.reread()
@@ -124,6 +124,10 @@ class HostEngine:
             if time.perf_counter() - began >= self._chunk_seconds:
                 break
 
+    def weights_changed(self) -> None:
+        """NumPy acts with copies of the weights, which are read again."""
+        self._fresh = False
+
     def state(self) -> dict[str, tf.Variable]:
         """Returns every variable of the run by a stable name, for the checkpoint."""
         parts = {
@@ -138,6 +142,11 @@ class HostEngine:
     def close(self) -> None:
         """Closes the env."""
         self._env.close()
+
+    def _compiled(self) -> Any:
+        jits = self._trainer.jits(self._xla)
+        self._apart = jits and self._compilation.apart
+        return tf.function(self._learn, jit_compile=jits and not self._apart, autograph=False)
 
     def _round_after(self, iteration: int, most: int) -> int:
         """Returns how many steps of all copies follow before updates are due, at most ``most``."""
@@ -188,7 +197,7 @@ class HostEngine:
         def body(row: tf.Tensor) -> tuple[tf.Tensor]:
             self.source.add(self._staging.transition(arrays, row))
             self._report(tf.gather(figures, row))
-            self._updating.after((iteration + row + 1) * self._num_envs)
+            self._updating.after((iteration + row + 1) * self._num_envs, apart=self._apart)
             self._iteration.assign(iteration + row + 1)
             return (row + 1,)
 

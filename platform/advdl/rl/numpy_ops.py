@@ -69,10 +69,11 @@ def _one_hot(op: Any) -> Function:
     return one_hot
 
 
-def _strided_slice(op: Any) -> Function:
+def slices(op: Any, begin: Array, end: Array, strides: Array) -> tuple[Any, ...]:
+    """Returns what a ``StridedSlice`` indexes with."""
     masks = {name: op.get_attr(f"{name}_mask") for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
 
-    def part(index: int, begin: Array, end: Array, strides: Array) -> Any:
+    def part(index: int) -> Any:
         bit = 1 << index
         if masks["ellipsis"] & bit:
             return Ellipsis
@@ -84,10 +85,11 @@ def _strided_slice(op: Any) -> Function:
         last = None if masks["end"] & bit else int(end[index])
         return slice(first, last, int(strides[index]))
 
-    def cut(x: Array, begin: Array, end: Array, strides: Array) -> Array:
-        return np.asarray(x[tuple(part(index, begin, end, strides) for index in range(len(begin)))])
+    return tuple(part(index) for index in range(len(begin)))
 
-    return cut
+
+def _strided_slice(op: Any) -> Function:
+    return lambda x, begin, end, strides: np.asarray(x[slices(op, begin, end, strides)])
 
 
 def _squeeze(op: Any) -> Function:

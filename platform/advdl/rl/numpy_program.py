@@ -1,7 +1,8 @@
 """NumpyProgram: a traced TensorFlow function carried out in NumPy, in microseconds instead of a call's milliseconds.
 
-The function's random draws must depend on its step alone. So they are drawn beforehand, many steps in one TensorFlow
-call, by the very operations of the function; everything else is carried out operation by operation.
+The function's random draws must depend on its step alone. They and all else that does are computed beforehand, many
+steps in one TensorFlow call, by the very operations of the function. What depends on variables alone is computed when
+they change. Only the rest is carried out at every call, operation by operation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +11,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from advdl.rl.numpy_bound import bound
 from advdl.rl.numpy_ops import OPERATIONS, Array
-from advdl.rl.numpy_steps import Instruction, NumpySteps
+from advdl.rl.numpy_steps import Instruction, NumpySteps, carry_out
 
 _SEEDING = ("StatelessRandomGetKeyCounter", "StatelessRandomGetAlg")
 _BLOCK = 64
 """Steps whose random draws are made together."""
+
+_CONSTANT, _VARIABLES, _STEP, _CALL = range(4)
+"""What a value depends on."""
 
 
 class UnsupportedError(Exception):
@@ -47,21 +52,26 @@ class NumpyProgram:
         self._step_name = arguments[-1].name
         inputs = [self._place(tensor.name) for tensor in arguments[:-1]]
         step = self._place(self._step_name)
-        self._fixed = {self._place(name) for name in constants}
+        self._depends = {self._place(name): _CONSTANT for name in constants}
+        self._depends |= {step: _STEP, **dict.fromkeys(inputs, _CALL)}
         for name, value in constants.items():
             self._values[self._place(name)] = value
-        self._random: list[Any] = []
+        self._drawn: dict[int, Any] = {}
+        self._of_step: dict[int, Any] = {}
         self._read: dict[str, Any] = {}
         self._instructions: list[Instruction] = []
+        self._preparing: list[Instruction] = []
         for op in self._needed():
             self._translate(op)
         self.variables: list[tf.Variable] = list(self._read.values())
         variables = [self._place(name) for name in self._read]
         results = [self._place(tensor.name) for tensor in self._outputs]
-        draws = [self._place(op.outputs[0].name) for op in self._random]
-        self.steps = NumpySteps(self._values, self._instructions, inputs, step, variables, draws, results)
-        self._draw = self._drawing(function, specs)
-        self._block, self._draws = -1, [np.zeros(0)] * len(self._random)
+        self._ask_for(results)
+        self.steps = NumpySteps(
+            self._values, self._preparing, self._instructions, inputs, step, variables, list(self._drawn), results
+        )
+        self._draw: Any = self._drawing(function, specs) if self._drawn else None
+        self._block, self._draws = -1, [np.zeros(0)] * len(self._drawn)
 
     def refresh(self, values: Sequence[Array]) -> None:
         """Takes the present values of ``variables``."""
@@ -73,7 +83,7 @@ class NumpyProgram:
 
     def draws(self, step: int) -> list[Array]:
         """Returns the random draws of a step."""
-        if not self._random:
+        if self._draw is None:
             return []
         block, row = divmod(step, _BLOCK)
         if block != self._block:
@@ -120,51 +130,77 @@ class NumpyProgram:
         if op.type == "Placeholder":
             return
         if op.type == "Const":
-            self._fixed.add(places[0])
+            self._depends[places[0]] = _CONSTANT
             self._values[places[0]] = tf.make_ndarray(op.get_attr("value"))
         elif op.type == "ReadVariableOp":
+            self._depends[places[0]] = _VARIABLES
             self._read[op.outputs[0].name] = self._handles[op.inputs[0].name]
         elif _is_random(op):
-            self._random.append(op)
+            self._note_of_step(op, places)
         elif op.type in OPERATIONS:
             self._append(op, places)
         else:
             raise UnsupportedError(f"there is no NumPy for {op.type}")
 
     def _append(self, op: Any, places: list[int]) -> None:
+        inputs = tuple(self._place(tensor.name) for tensor in op.inputs)
+        depends = self._dependence(inputs)
+        if depends == _STEP:
+            self._note_of_step(op, places)
+            return
+        self._ask_for(inputs)
+        self._depends |= dict.fromkeys(places, depends)
+        several = len(places) if op.type in ("Unpack", "Split", "SplitV") else 0
+        constants = [self._values[place] if self._depends[place] == _CONSTANT else None for place in inputs]
         try:
-            function = OPERATIONS[op.type](op)
+            short = bound(op, constants) if depends != _CONSTANT else None
+            function = short or OPERATIONS[op.type](op)
         except NotImplementedError as error:
             raise UnsupportedError(f"there is no NumPy for {error}") from error
-        inputs = tuple(self._place(tensor.name) for tensor in op.inputs)
-        several = len(places) if op.type in ("Unpack", "Split", "SplitV") else 0
-        if self._fixed.issuperset(inputs):  # what depends on constants alone is done once
-            result = function(*[self._values[place] for place in inputs])
-            for place, value in zip(places, result if several else [result], strict=True):
-                self._values[place] = value
-                self._fixed.add(place)
-            return
-        self._instructions.append(Instruction(function, inputs, places[0], several))
+        instruction = Instruction(function, inputs[:1] if short else inputs, places[0], several)
+        if depends == _CONSTANT:
+            carry_out([instruction], self._values)
+        else:
+            (self._preparing if depends == _VARIABLES else self._instructions).append(instruction)
+
+    def _dependence(self, places: Sequence[int]) -> int:
+        found = {self._depends[place] for place in places} - {_CONSTANT}
+        return _CALL if len(found) > 1 else max(found, default=_CONSTANT)
+
+    def _note_of_step(self, op: Any, places: list[int]) -> None:
+        self._depends |= dict.fromkeys(places, _STEP)
+        self._of_step |= dict(zip(places, op.outputs, strict=True))
+
+    def _ask_for(self, places: Sequence[int]) -> None:
+        """What depends on the step and is used by something that depends on more is drawn."""
+        self._drawn |= {place: self._of_step[place] for place in places if place in self._of_step}
 
     def _drawing(self, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> Any:
-        """Traces the function again, for many steps and for the sake of its draws: the rest is pruned away."""
-        if not self._random:
-            return None
-        drawn = [op.name for op in self._graph.get_operations() if _is_random(op)]
-        wanted = [drawn.index(op.name) for op in self._random]
+        """Traces the function again, for many steps and for the sake of what is drawn: the rest is pruned away."""
+        first = _working(self._graph.get_operations())
+        wanted = [(first.index(tensor.op), tensor.value_index) for tensor in self._drawn.values()]
 
         def one(step: tf.Tensor) -> list[tf.Tensor]:
-            outputs = function(*[tf.zeros(spec.shape, spec.dtype) for spec in specs], step)
-            graph = tf.nest.flatten(outputs)[0].graph
-            draws = [op.outputs[0] for op in graph.get_operations() if _is_random(op)]
-            return [draws[index] for index in wanted]
+            inputs = [tf.zeros(spec.shape, spec.dtype) for spec in specs]
+            graph = step.graph
+            before = len(graph.get_operations())
+            function(*inputs, step)
+            again = _working(graph.get_operations()[before:])
+            if any(one.type != other.type for one, other in zip(again, first, strict=False)):
+                raise UnsupportedError("it is another function when it is traced again")
+            return [again[index].outputs[output] for index, output in wanted]
 
-        def block(first: tf.Tensor) -> Any:
-            drawn = [tf.TensorSpec(op.outputs[0].shape, op.outputs[0].dtype) for op in self._random]
-            steps = first + tf.range(_BLOCK, dtype=tf.int64)
+        def block(start: tf.Tensor) -> Any:
+            drawn = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self._drawn.values()]
+            steps = start + tf.range(_BLOCK, dtype=tf.int64)
             return tf.map_fn(one, steps, fn_output_signature=drawn)
 
         return tf.function(block, autograph=False).get_concrete_function(tf.TensorSpec([], tf.int64))
+
+
+def _working(operations: Sequence[Any]) -> list[Any]:
+    """Leaves out what stands for captured and constant values: there may be more or fewer of them in another trace."""
+    return [op for op in operations if op.type not in ("Placeholder", "Const")]
 
 
 def _is_random(op: Any) -> bool:

@@ -33,7 +33,8 @@ class NumpySteps:
 
     Attributes:
         values: What is in each place; constants are there from the start.
-        instructions: The calls, in order.
+        preparing: The calls that depend on variables alone, in order: made when these change.
+        instructions: The other calls, in order.
         inputs: The places of the inputs.
         step: The place of the step.
         variables: The places of the variables' values.
@@ -42,6 +43,7 @@ class NumpySteps:
     """
 
     values: list[Any]
+    preparing: Sequence[Instruction]
     instructions: Sequence[Instruction]
     inputs: Sequence[int]
     step: int
@@ -53,6 +55,7 @@ class NumpySteps:
         """Takes the variables' present values."""
         for place, value in zip(self.variables, values, strict=True):
             self.values[place] = value
+        carry_out(self.preparing, self.values)
 
     def __call__(self, inputs: Sequence[Array], step: int, draws: Sequence[Array]) -> list[Array]:
         """Returns the outputs, flat.
@@ -68,10 +71,15 @@ class NumpySteps:
         values[self.step] = np.asarray(step, np.int64)
         for place, draw in zip(self.draws, draws, strict=True):
             values[place] = draw
-        for instruction in self.instructions:
-            result = instruction.function(*[values[place] for place in instruction.inputs])
-            if instruction.several:
-                values[instruction.output : instruction.output + instruction.several] = result
-            else:
-                values[instruction.output] = result
+        carry_out(self.instructions, values)
         return [values[place] for place in self.results]
+
+
+def carry_out(instructions: Sequence[Instruction], values: list[Any]) -> None:
+    """Makes calls, whose arguments and results are in ``values``."""
+    for instruction in instructions:
+        result = instruction.function(*[values[place] for place in instruction.inputs])
+        if instruction.several:
+            values[instruction.output : instruction.output + instruction.several] = result
+        else:
+            values[instruction.output] = result

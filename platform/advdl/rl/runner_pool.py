@@ -279,11 +279,13 @@ def start_ray(runners: int) -> tuple[Any, bool]:
 
 def _portable(cloudpickle: Any, steps: Any) -> bytes:
     """Pickles a program with the code of its calls, so that whoever runs it imports no TensorFlow."""
-    from advdl.rl import numpy_ops
+    from advdl.rl import numpy_bound, numpy_ops
 
-    cloudpickle.register_pickle_by_value(numpy_ops)
+    for module in (numpy_bound, numpy_ops):
+        cloudpickle.register_pickle_by_value(module)
     try:
         pickled: bytes = cloudpickle.dumps(steps)
         return pickled
     finally:
-        cloudpickle.unregister_pickle_by_value(numpy_ops)
+        for module in (numpy_bound, numpy_ops):
+            cloudpickle.unregister_pickle_by_value(module)

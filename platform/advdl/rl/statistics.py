@@ -99,6 +99,88 @@ def stratified_interval(
     return _percentiles(statistic(np.concatenate(scores, axis=1), axis=-1), confidence)
 
 
+def pointwise_interval(
+    curves: ArrayLike, statistic: Statistic = iqm, seed: int = 0, *, resamples: int = 2000, confidence: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Returns the bootstrap interval of a statistic over runs at each point of their curves.
+
+    Whole curves are resampled, so that the band belongs together; its coverage holds at each point by itself.
+
+    Args:
+        curves: A row a run, ``[runs, points]``.
+        statistic: What is computed of the runs at each point.
+        seed: Seeds the resampling.
+        resamples: How many resamples are drawn.
+        confidence: The interval's coverage, between 0 and 1.
+
+    Returns:
+        The lower and the upper ends, ``[points]`` each.
+
+    Raises:
+        ValueError: There are no runs or no points.
+    """
+    rows = np.asarray(curves, dtype=np.float64)
+    if rows.ndim != 2 or rows.size == 0:
+        raise ValueError(f"expected curves of shape [runs, points], got shape {list(rows.shape)}")
+    picks = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
+    tail = (1.0 - confidence) / 2.0
+    # A point at a time: all at once would be resamples x runs x points numbers.
+    ends = [np.quantile(statistic(column[picks], axis=-1), (tail, 1.0 - tail)) for column in rows.T]
+    low, high = np.transpose(ends)
+    return low, high
+
+
+def probability_of_improvement(strata: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> float:
+    """Returns how likely a run beats a run of the others on the same task, averaged over the tasks.
+
+    On each task it is the Mann-Whitney U statistic over the number of pairs; a tie counts one half (Agarwal et al.
+    2021, section 4.3).
+
+    Args:
+        strata: One array a task: ``[runs]`` scores.
+        others: As many, with the other algorithm's scores.
+
+    Raises:
+        ValueError: There are no tasks, or not the same number of them.
+    """
+    if not strata or len(strata) != len(others):
+        raise ValueError(f"expected scores of the same tasks, got {len(strata)} and {len(others)} of them")
+    return float(
+        np.mean([_beats(np.asarray(x)[None], np.asarray(y)[None]) for x, y in zip(strata, others, strict=True)])
+    )
+
+
+def improvement_interval(
+    strata: Sequence[ArrayLike],
+    others: Sequence[ArrayLike],
+    seed: int = 0,
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Returns the stratified bootstrap interval of ``probability_of_improvement``.
+
+    The runs of each side and each task are resampled among themselves, both sides independently.
+
+    Args:
+        strata: As for ``probability_of_improvement``.
+        others: Likewise.
+        seed: Seeds the resampling.
+        resamples: How many resamples are drawn.
+        confidence: The interval's coverage, between 0 and 1.
+
+    Raises:
+        ValueError: As ``probability_of_improvement``, or a task has no scores.
+    """
+    probability_of_improvement(strata, others)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        _beats(*(_resampled_scores(np.asarray(side, np.float64), resamples, rng) for side in pair))
+        for pair in zip(strata, others, strict=True)
+    ]
+    return _percentiles(np.mean(drawn, axis=0), confidence)
+
+
 def summary(returns: ArrayLike, *, seed: int = 0) -> dict[str, float]:
     """Describes the returns of an evaluation.
 
@@ -122,6 +204,12 @@ def summary(returns: ArrayLike, *, seed: int = 0) -> dict[str, float]:
         "return/max": float(sample.max()),
         "episodes": float(len(sample)),
     }
+
+
+def _beats(scores: Floats, others: Floats) -> Floats:
+    """Returns the share of pairs ``[resamples, n] x [resamples, m]`` that are won, ``[resamples]``."""
+    difference = scores[:, :, None] - others[:, None, :]
+    return np.asarray(((difference > 0) + 0.5 * (difference == 0)).mean(axis=(1, 2)))
 
 
 def _sample(values: ArrayLike) -> Floats:

@@ -7,6 +7,8 @@ from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
 from advdl.training.trainer import Trainer
 
+_EVER = 10**12
+
 
 class Updating:
     """Makes the updates that a source says are due.
@@ -23,14 +25,22 @@ class Updating:
         self._sample, self._update = Stream(seed, "sample"), Stream(seed, "update")
         self._index = tf.Variable(0, dtype=tf.int64, trainable=False)  # of the last update in its round
 
-    def after(self, env_steps: tf.Tensor) -> None:
-        """Makes the updates that follow the step that made the count of env steps ``env_steps``; traceable."""
+    def after(self, env_steps: tf.Tensor, *, apart: bool = False) -> None:
+        """Makes the updates that follow the step that made the count of env steps ``env_steps``; traceable.
+
+        Args:
+            env_steps: The count.
+            apart: Whether XLA compiles each update as a program of its own, in a loop that it does not compile.
+        """
+        if not self._source.updates_in(_EVER):  # it only keeps: there is no update to trace
+            return
+        make = tf.function(self._make, jit_compile=True, autograph=False) if apart else self._make
 
         def go_on(index: tf.Tensor) -> tf.Tensor:
             # Asked before every update: a source may end a round early, after what feedback told it.
             return tf.logical_and(index < self._source.updates_due(env_steps), self._trainer.healthy.read_value())
 
-        tf.while_loop(go_on, self._make, (tf.constant(0, tf.int64),), parallel_iterations=1)
+        tf.while_loop(go_on, make, (tf.constant(0, tf.int64),), parallel_iterations=1)
 
     def diagnosis(self) -> Exception:
         """Repeats the update that failed: its batch and its seed are functions of its number."""

@@ -37,8 +37,9 @@ class WorldModel(CompiledEnv):
     Each step asks every sampler, and takes the answer of one of them, drawn anew for each copy. Where their answers
     differ by more than ``max_uncertainty`` the episode ends there with ``penalty``: outside of the data a model is
     wrong with confidence, and an agent learns to go where it flatters (Janner et al. 2019, arXiv:1906.08253; Kidambi
-    et al. 2020, arXiv:2005.05951). A single sampler is asked twice, which shows how noisy its answer is rather than how
-    far the data are.
+    et al. 2020, arXiv:2005.05951). It also ends where an observation leaves the range of the real ones: there nothing
+    is known, and what is said of it grows without bound. A single sampler is asked twice, which shows how noisy its
+    answer is rather than how far the data are.
 
     The samplers are learners and remain so: refit them, and the env follows.
 
@@ -49,6 +50,7 @@ class WorldModel(CompiledEnv):
         horizon: Steps after which an episode is truncated; None for never.
         max_uncertainty: In standard deviations of the real outcomes; infinite never stops.
         penalty: Taken off the reward of a step that ends an episode for uncertainty.
+        margin: By how much the range of each component of the real observations is widened, as a share of it.
 
     Raises:
         UsageError: There is no sampler or no transition, or a sampler is of other data.
@@ -63,15 +65,17 @@ class WorldModel(CompiledEnv):
         horizon: int | None = 15,
         max_uncertainty: float = float("inf"),
         penalty: float = 0.0,
+        margin: float = 0.1,
     ) -> None:
         self.codec = TransitionCodec(spaces)
         self._samplers = tuple(samplers)
         _check(self._samplers, self.codec, transitions)
         self.observation_space, self.action_space = spaces.observation, spaces.action
         self.max_episode_steps = horizon  # type: ignore[misc]  # an env's own: a model's horizon is its builder's
-        self._max_uncertainty, self._penalty = max_uncertainty, penalty
+        self._max_uncertainty, self._penalty, self._margin = max_uncertainty, penalty, margin
         self._starts = tf.Variable(transitions["observation"], trainable=False)
         self._scale = tf.Variable(self._scales(transitions), trainable=False)
+        self._range = tf.Variable(self._seen(transitions), trainable=False)
         super().__init__()
 
     def refresh(self, transitions: Mapping[str, Any], seed: int) -> None:
@@ -79,10 +83,11 @@ class WorldModel(CompiledEnv):
         rows = np.random.default_rng(seed).integers(0, len(transitions["observation"]), self._starts.shape[0])
         self._starts.assign(np.asarray(transitions["observation"])[rows])
         self._scale.assign(self._scales(transitions))
+        self._range.assign(self._seen(transitions))
 
     def state(self) -> dict[str, tf.Variable]:
-        """Returns the beginnings and the scale by name, for the checkpoint; the samplers' variables are theirs."""
-        return {"starts": self._starts, "scale": self._scale}
+        """Returns beginnings, scale and range by name, for the checkpoint; the samplers' variables are theirs."""
+        return {"starts": self._starts, "scale": self._scale, "range": self._range}
 
     def initial(self, rng: tf.Tensor, params: Any = None, *, batch_size: int = 1) -> Imagined:
         """Draws real observations."""
@@ -97,9 +102,10 @@ class WorldModel(CompiledEnv):
         answers = self._answers(state, action, rng)
         uncertainty = self._disagreement(answers)
         read = self.codec.read_outcome(state.observation, self._chosen(answers, rng))
-        unsure = uncertainty > self._max_uncertainty
+        following, left = self._within(read["next_observation"])
+        unsure = left | (uncertainty > self._max_uncertainty)
         reward = read["reward"] - self._penalty * tf.cast(unsure, tf.float32)
-        return Imagined(read["next_observation"], reward, read["terminated"] | unsure, uncertainty)
+        return Imagined(following, reward, read["terminated"] | unsure, uncertainty)
 
     def observation(self, state: Imagined, rng: tf.Tensor, params: Any = None) -> tf.Tensor:
         """Returns the observation."""
@@ -139,6 +145,20 @@ class WorldModel(CompiledEnv):
             return tf.zeros([answers[0].shape[0]])
         scaled = tf.stack(answers) / self._scale
         return tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(scaled, axis=0), axis=-1))
+
+    def _within(self, observation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the observation kept to the widened range of real ones, and whether it had left that, ``[batch]``."""
+        low, high = tf.unstack(tf.cast(self._range.read_value(), observation.dtype))
+        kept = tf.clip_by_value(observation, low, high)
+        return kept, tf.reduce_any(kept != observation, axis=-1)
+
+    def _seen(self, transitions: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Returns the range of real observations, those that episodes ended with among them, widened: ``[2, size]``."""
+        both = np.concatenate([np.asarray(transitions[name]) for name in ("observation", "next_observation")])
+        low, high = both.min(axis=0), both.max(axis=0)
+        wider = self._margin * (high - low)
+        seen: NDArray[np.float32] = np.stack([low - wider, high + wider]).astype(np.float32)
+        return seen
 
     def _scales(self, transitions: Mapping[str, Any]) -> NDArray[np.float32]:
         deviation = np.std(self.codec.outcome(transitions).numpy(), axis=0)

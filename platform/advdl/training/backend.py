@@ -1,12 +1,13 @@
 """Starts what a process computes with: TensorFlow, quietly and with its programs kept on disk, or torch without it."""
 
 import contextlib
+import gc
 import importlib
 import os
 import platform
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from advdl.errors import RunError, UsageError
 
 _PERSISTENT_CACHE = "--tf_xla_persistent_cache_directory={} --tf_xla_persistent_cache_device_types=CPU"
 
+# Keras and TensorFlow import these where they are installed: a second or two, for wrappers and plots that no one asked
+# for. Only keras.wrappers, keras.visualization and TensorFlow Lite's converter of JAX models miss them.
+_NOT_NEEDED = ("jax", "matplotlib", "sklearn")
 
 _WITHOUT_TENSORFLOW = "tensorboard.compat.notf"
 
@@ -82,7 +86,7 @@ def start_tensorflow() -> None:
         _keep_compiled_programs()
     # Reading a program from the cache logs an error that is none; real ones arrive as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet_stderr():
+    with _quiet_stderr(), _uncollected(), _hidden(_NOT_NEEDED):
         import tensorflow as tf  # noqa: F401 - its devices stay unclaimed: how many there are is set later
 
 
@@ -104,6 +108,31 @@ def _processor() -> str:
         facts += next((line for line in lines if line.startswith(("flags", "Features"))), "")
         facts += next((line for line in lines if line.startswith("model name")), "")
     return f"{platform.machine()}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+@contextlib.contextmanager
+def _hidden(names: Iterable[str]) -> Iterator[None]:
+    """Makes packages look as if they were not installed, unless they have been imported already."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is what makes an import fail
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps the garbage collector from what an import makes, now and later: a million objects that are no garbage."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager

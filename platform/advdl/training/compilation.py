@@ -1,4 +1,4 @@
-"""Compilation: whether XLA compiles the updates of a run, as the user says or as it was measured, once a run."""
+"""Compilation: how XLA compiles the updates of a run, as the user says or as it was measured, once a run."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,13 +7,26 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from advdl.training.learner import Learner
+
 _UNDECIDED, _PLAIN, _XLA = -1, 0, 1
 _BATCH = 128
 _REPEATS = 5
 # Measured times scatter, and both are within a fifth of each other for most networks: XLA is left only for a clear
 # gain, so that the same run makes the same choice whenever there is none.
 _CLEARLY = 0.75
-_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.DepthwiseConv2D)
+_CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+)
 
 
 class Compilation:
@@ -23,10 +36,16 @@ class Compilation:
     network and on the machine: there a forward and a backward pass are measured both ways. What was found is a variable
     of the run, so that a run that goes on goes on with the same program.
 
+    Attributes:
+        assumed: Whether a program that is traced before the decision is one for XLA.
+        apart: Whether XLA, if it compiles updates, gets each as a program of its own. On a CPU it has fast kernels for
+            the gradients of convolutions at the top of a program only; in the body of a loop they are ten times slower.
+
     Args:
         setting: Whether XLA compiles, or None to measure where it is in doubt.
         backbones: The networks that are measured.
         say: Told what was found, in a sentence.
+        apart: Whether updates are programs of their own.
     """
 
     def __init__(
@@ -34,17 +53,18 @@ class Compilation:
         setting: bool | None,
         backbones: Sequence[keras.Model] = (),
         say: Callable[[str], None] = lambda text: None,
+        *,
+        apart: bool = False,
     ) -> None:
-        self._measured: Any = next(filter(_convolves, backbones), None) if setting is None else None
+        self._measured: Any = next(filter(_measurable, backbones), None) if setting is None else None
         self._found = tf.Variable(_UNDECIDED if self._measured else int(setting is not False), trainable=False)
         self._say = say
-        self.assumed = setting is not False
-        """Whether a program that is traced before the decision is one for XLA."""
+        self.assumed, self.apart = setting is not False, apart
 
     def decide(self) -> bool:
         """Returns whether XLA compiles; measures if that is in doubt and not yet known."""
         if int(self._found) == _UNDECIDED:
-            with_xla, without = (measure(self._measured, jit=jit) for jit in (True, False))
+            with_xla, without = measure(self._measured)
             self._found.assign(_PLAIN if without < _CLEARLY * with_xla else _XLA)
             self._report(with_xla, without)
         return int(self._found) == _XLA
@@ -61,19 +81,24 @@ class Compilation:
         )
 
 
-def as_compilation(jit: bool | Compilation) -> Compilation:
-    """Returns the compilation that an engine was given, or that of a plain yes or no."""
-    return jit if isinstance(jit, Compilation) else Compilation(jit)
+def as_compilation(jit: bool | Compilation, learner: Learner) -> Compilation:
+    """Returns the compilation that an engine was given, or that of a plain yes or no for what it trains."""
+    return jit if isinstance(jit, Compilation) else Compilation(jit, apart=convolves(learner))
 
 
-def measure(model: keras.Model, *, jit: bool) -> float:
-    """Returns the seconds of one forward and backward pass over 128 samples, the least of five; compilation apart.
+def convolves(learner: Learner) -> bool:
+    """Says whether a learner's models have a convolution in them, at any depth."""
+    return any(map(_convolves, learner.models.values()))
 
+
+def measure(model: keras.Model) -> tuple[float, float]:
+    """Returns the seconds of one forward and backward pass over 128 samples, with XLA and without.
+
+    Each is the least of five, compilation apart. They take turns, so that whatever else the machine does slows both.
     Changes no variable.
 
     Args:
         model: A functional model.
-        jit: Whether XLA compiles it.
     """
     inputs = tf.nest.map_structure(lambda part: tf.zeros((_BATCH, *part.shape[1:]), part.dtype), model.input)
 
@@ -85,9 +110,12 @@ def measure(model: keras.Model, *, jit: bool) -> float:
         gradients = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [loss, *map(tf.reduce_sum, gradients)]
 
-    program = tf.function(passes, jit_compile=jit, autograph=False)
-    program(inputs)
-    return min(_seconds(program, inputs) for _ in range(_REPEATS))
+    programs = [tf.function(passes, jit_compile=jit, autograph=False) for jit in (True, False)]
+    for program in programs:
+        program(inputs)
+    turns = [[_seconds(program, inputs) for program in programs] for _ in range(_REPEATS)]
+    with_xla, without = map(min, zip(*turns, strict=True))
+    return with_xla, without
 
 
 def _seconds(program: Callable[[Any], list[tf.Tensor]], inputs: Any) -> float:
@@ -97,7 +125,10 @@ def _seconds(program: Callable[[Any], list[tf.Tensor]], inputs: Any) -> float:
     return time.perf_counter() - began
 
 
-def _convolves(model: keras.Model) -> bool:
-    """Says whether a functional model has a convolution in it, at any depth."""
-    functional = getattr(model, "input", None) is not None
-    return functional and any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())
+def _measurable(model: keras.Model) -> bool:
+    """Says whether a network is functional, and it is in doubt what is faster for it."""
+    return getattr(model, "input", None) is not None and _convolves(model)
+
+
+def _convolves(model: keras.layers.Layer) -> bool:
+    return any(isinstance(layer, _CONVOLUTIONS) for layer in model._flatten_layers())

@@ -19,7 +19,7 @@ class UpdateEngine:
         batch: ``batch(update) -> Batch``, traceable; ``update`` is the number of updates made before.
         trainer: Makes the updates.
         seed: The run's seed.
-        jit: Whether XLA compiles the program.
+        jit: Whether XLA compiles the program, or each update in it.
         chunk_seconds: How long one call may take, in seconds.
     """
 
@@ -35,7 +35,7 @@ class UpdateEngine:
         self._batch, self.trainer = batch, trainer
         self.metrics = RunningMeans()
         self._seeds = Stream(seed, "update")
-        self._compilation, self._chunk_seconds = as_compilation(jit), chunk_seconds
+        self._compilation, self._chunk_seconds = as_compilation(jit, trainer.learner), chunk_seconds
         self._xla = self._compilation.assumed
         self._loop = self._fused()
 
@@ -73,10 +73,12 @@ class UpdateEngine:
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def _fused(self) -> FusedLoop:
+        jits = self.trainer.jits(self._xla)
+        apart = jits and self._compilation.apart
         return FusedLoop(
-            self._iterate,
+            tf.function(self._iterate, jit_compile=True, autograph=False) if apart else self._iterate,
             healthy=self.trainer.healthy,
-            jit=self.trainer.jits(self._xla),
+            jit=jits and not apart,
             chunk_seconds=self._chunk_seconds,
             guard=self.trainer.guard,
         )

@@ -1,0 +1,62 @@
+"""Recording: a source that keeps every transition of an env for models of it, and asks for no update."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from advdl.rl.replay_ring import Ring
+from advdl.rl.source import Transition
+from advdl.rl.spaces import Spaces
+from advdl.training.learner import Batch
+
+
+class Recording:
+    """Transitions in the order in which they were made.
+
+    Args:
+        spaces: The env's spaces.
+        num_envs: Transitions that arrive together.
+        capacity: Transitions that are kept, the last ones.
+        batch_size: Transitions in a batch of ``sample``.
+    """
+
+    def __init__(self, spaces: Spaces, *, num_envs: int, capacity: int, batch_size: int = 1) -> None:
+        self._ring = Ring(spaces, num_envs=num_envs, capacity=capacity, n_step=1, gamma=1.0, frame_stack=0)
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return min(int(self._ring.added), self._ring.capacity)
+
+    def transitions(self, count: int | None = None) -> dict[str, NDArray[Any]]:
+        """Returns the first ``count`` transitions that are there, each field ``[count, ...]``; all for None."""
+        rows = tf.range(min(len(self), count or len(self)), dtype=tf.int64)
+        return {name: np.asarray(value) for name, value in self._ring.batch(rows).items()}
+
+    def updates_in(self, env_steps: int) -> int:
+        """Returns 0."""
+        del env_steps
+        return 0
+
+    def add(self, transition: Transition) -> None:
+        """Stores one step of every env copy."""
+        self._ring.add(transition)
+
+    def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
+        """Returns 0."""
+        del env_steps
+        return tf.constant(0, tf.int64)
+
+    def sample(self, seed: tf.Tensor, index: tf.Tensor) -> Batch:
+        """Draws transitions, each with the same probability, with replacement."""
+        del index
+        return self._ring.batch(self._ring.draw(seed, self._batch_size))
+
+    def feedback(self, batch: Batch, report: Mapping[str, tf.Tensor]) -> None:
+        """Nothing is learnt from it."""
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns the transitions and how many there were."""
+        return self._ring.state()
