@@ -115,6 +115,11 @@ def fault_in(words: list[str]) -> str:
             return "" if word == "notes" else f"there is no {word!r}"  # the chapter's own command
         command, context = child, typer.Context(child, parent=context)
         options |= {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    if "--" in rest:  # what stands behind it is another command
+        behind = rest[rest.index("--") + 1 :]
+        rest = rest[: rest.index("--")]
+        if fault := fault_in(behind):
+            return fault
     unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options | {"--help"}]
     return f"no option {unknown[0]}" if unknown else ""
 

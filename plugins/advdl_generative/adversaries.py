@@ -37,7 +37,7 @@ def dcgan_generator(
         layer = keras.layers.Conv2DTranspose(channels, 5, strides, "same", use_bias=False, name=f"conv_{index}")
         x = keras.layers.LayerNormalization(name=f"norm_{index}")(layer(x))
         x = _leaky(x, f"activation_{index}")
-    x = keras.layers.Conv2DTranspose(shape[-1], 5, 2, "same", activation=activation, name="last")(x)
+    x = keras.layers.Conv2DTranspose(shape[-1], 5, 2, "same", activation=activation, name="last", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
 
 
@@ -59,12 +59,12 @@ def dcgan_discriminator(shape: tuple[int, ...], filters: int, dropout: float, co
         x = keras.layers.Conv2D(filters * 2**index, 5, 2, "same", name=f"conv_{index}")(x)
         x = _dropped(_leaky(x, f"activation_{index}"), inputs[1], dropout, index)
     x = keras.layers.Flatten(name="flat")(x)
-    logit = keras.layers.Dense(1, name="logit")(x)
+    logit = keras.layers.Dense(1, name="logit", dtype="float32")(x)
     if condition:
         code = keras.layers.Dense(x.shape[-1], use_bias=False, name="condition_dense")(inputs[2])
-        product = keras.layers.Dot(axes=1, name="condition_product")([x, code])
-        logit = keras.layers.Add(name="sum")([logit, product])
-    return keras.Model(inputs, keras.layers.Reshape((), name="shaped")(logit), name=name)
+        product = keras.layers.Dot(axes=1, name="condition_product", dtype="float32")([x, code])
+        logit = keras.layers.Add(name="sum", dtype="float32")([logit, product])
+    return keras.Model(inputs, keras.layers.Reshape((), name="shaped", dtype="float32")(logit), name=name)
 
 
 def dense_generator(
@@ -76,8 +76,8 @@ def dense_generator(
     for index, width in enumerate(units):
         x = keras.layers.Dense(width, name=f"dense_{index}")(x)
         x = _leaky(keras.layers.LayerNormalization(name=f"norm_{index}")(x), f"activation_{index}")
-    x = keras.layers.Dense(math.prod(shape), activation=activation, name="last")(x)
-    return keras.Model(inputs, keras.layers.Reshape(shape, name="shaped")(x), name=name)
+    x = keras.layers.Dense(math.prod(shape), activation=activation, name="last", dtype="float32")(x)
+    return keras.Model(inputs, keras.layers.Reshape(shape, name="shaped", dtype="float32")(x), name=name)
 
 
 def dense_discriminator(
@@ -89,8 +89,8 @@ def dense_discriminator(
     for index, width in enumerate(units):
         x = _leaky(keras.layers.Dense(width, name=f"dense_{index}")(x), f"activation_{index}")
         x = _dropped(x, inputs[1], dropout, index)
-    logit = keras.layers.Dense(1, name="logit")(x)
-    return keras.Model(inputs, keras.layers.Reshape((), name="shaped")(logit), name=name)
+    logit = keras.layers.Dense(1, name="logit", dtype="float32")(x)
+    return keras.Model(inputs, keras.layers.Reshape((), name="shaped", dtype="float32")(logit), name=name)
 
 
 def _seed_input() -> Any:

@@ -53,7 +53,7 @@ def convolutional_decoder(
     x = keras.layers.Reshape((height, width, filters[1]), name="shaped")(x)
     for index, channels in enumerate(reversed(filters)):
         x = keras.layers.Conv2DTranspose(channels, 3, 2, "same", activation="relu", name=f"conv_{index}")(x)
-    x = keras.layers.Conv2D(shape[-1] * outputs, 3, padding="same", name="last")(x)
+    x = keras.layers.Conv2D(shape[-1] * outputs, 3, padding="same", name="last", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
 
 
@@ -73,12 +73,12 @@ def dense_decoder(
     """Fully connected layers: ``[z, c] -> [batch, *shape[:-1], shape[-1] * outputs]``."""
     inputs = [keras.Input((latent,), name="z"), *condition_input(condition)]
     x = stacked(joined(inputs, "joined"), units, "silu", "decoder")
-    x = keras.layers.Dense(math.prod(shape) * outputs, name="last")(x)
-    x = keras.layers.Reshape((*shape[:-1], shape[-1] * outputs), name="shaped")(x)
+    x = keras.layers.Dense(math.prod(shape) * outputs, name="last", dtype="float32")(x)
+    x = keras.layers.Reshape((*shape[:-1], shape[-1] * outputs), name="shaped", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
 
 
 def _gaussian(x: Any, latent: int) -> Any:
-    mean = keras.layers.Dense(latent, name="mean")(x)
-    log_variance = keras.layers.Dense(latent, name="log_variance")(x)
-    return keras.layers.Concatenate(name="posterior")([mean, log_variance])
+    mean = keras.layers.Dense(latent, name="mean", dtype="float32")(x)
+    log_variance = keras.layers.Dense(latent, name="log_variance", dtype="float32")(x)
+    return keras.layers.Concatenate(name="posterior", dtype="float32")([mean, log_variance])

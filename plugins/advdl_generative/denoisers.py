@@ -27,8 +27,8 @@ def dense_denoiser(shape: tuple[int, ...], width: int, depth: int, condition: in
     for index in range(depth):
         x = _dense_block(x, embedding, width, f"block_{index}")
     x = keras.layers.LayerNormalization(name="last_norm")(x)
-    x = keras.layers.Dense(size, kernel_initializer="zeros", name="last")(x)
-    return keras.Model(inputs, keras.layers.Reshape(shape, name="shaped")(x), name=name)
+    x = keras.layers.Dense(size, kernel_initializer="zeros", name="last", dtype="float32")(x)
+    return keras.Model(inputs, keras.layers.Reshape(shape, name="shaped", dtype="float32")(x), name=name)
 
 
 def unet(
@@ -55,7 +55,7 @@ def unet(
     x = _conv_block(x, embedding, channels, "middle_1")
     x = _up(x, skips, embedding, width, levels, depth)
     x = _normed(x, "last_norm")
-    x = keras.layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", name="last")(x)
+    x = keras.layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", name="last", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
 
 

@@ -76,7 +76,7 @@ def modulate(x: Any, embedding: Any, channels: int, name: str) -> Any:
 
 def embed_level(level: Any, further: list[Any], width: int) -> Any:
     """Embeds the noise level and the condition together, ``[batch, width]``."""
-    x = Fourier(64, name="level_waves")(level)
+    x = Fourier(64, name="level_waves", dtype="float32")(level)
     x = keras.layers.Dense(width, activation="silu", name="level_dense")(x)
     if further:
         condition = keras.layers.Dense(width, use_bias=False, name="condition_dense")(further[0])

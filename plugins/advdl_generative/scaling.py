@@ -29,7 +29,7 @@ class Scaling(keras.layers.Layer):
     """
 
     def __init__(self, layout: Layout, scale: Scale, *, spread: float = 1.0, name: str = "scaling") -> None:
-        super().__init__(name=name, trainable=False)
+        super().__init__(name=name, trainable=False, dtype="float32")
         self._layout, self._scale, self._spread = layout, scale, spread
         middle, half = _from_bounds(layout)
         self.shift = self._number("shift", middle)
@@ -79,7 +79,7 @@ class Condition(keras.layers.Layer):
     """
 
     def __init__(self, space: gymnasium.Space[Any], width: int) -> None:
-        super().__init__(name="condition", trainable=False)
+        super().__init__(name="condition", trainable=False, dtype="float32")
         self._space, self._width = space, width
         self.shift = self.add_weight(shape=(width,), initializer="zeros", trainable=False, name="shift")
         self.stretch = self.add_weight(shape=(width,), initializer="ones", trainable=False, name="stretch")

@@ -212,7 +212,8 @@ def _tensor_differences(one: Path, two: Path) -> list[str]:
 
     step = newest_step(one)
     (ours, our_plan), (theirs, their_plan) = (
-        (store.read(step), store.meta(step)) for store in (CheckpointStore(run / "checkpoints") for run in (one, two))
+        (store.read(step), {**store.meta(step), "seconds": None})
+        for store in (CheckpointStore(run / "checkpoints") for run in (one, two))
     )
     names = [name for name in {**ours, **theirs} if name not in ours or name not in theirs]
     found = [f"{name} is in one checkpoint only" for name in names]

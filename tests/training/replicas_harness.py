@@ -219,6 +219,8 @@ def cases(groups, *, few):
         for count, devices in groups.items():
             yield f"{kind.__name__} on {count}", difference(trained(kind, None, count), trained(kind, devices, 1))
     yield from real_cases(groups, few=few)
+    if not few:
+        yield from real_models(groups)
     (count, devices), *_ = groups.items()
     alone, shared = (trained(Surrogate, which, 2, scaled=True) for which in (None, devices))
     yield f"scaled loss on {count}", difference(alone, shared)
@@ -257,6 +259,67 @@ def played(name, settings, devices, *, updates=UPDATES):
     while int(training.trainer.updates) < updates:
         training.engine.advance(training.engine.env_steps + 1)
     return {key: variable.numpy() for key, variable in training.trainer.state().items()}
+
+
+SMALL_MODELS = {
+    "classifier": {
+        "learner": "classifier",
+        "learner.backbone": "{name='mlp',units=[8]}",
+        "learner.label_smoothing": "0.1",
+    },
+    "vae": {"sampler": "vae", "sampler.network": "dense", "sampler.units": "[8]"},
+    "gan": {"sampler": "gan", "sampler.network": "dense", "sampler.units": "[8]", "sampler.noise": "4"},
+    "maml": {"adapter": "maml", "learner.backbone": "{name='mlp',units=[8]}", "meta.batch": "8"},
+}
+
+
+def real_models(groups):
+    """The built-in learners of data and of tasks, with what makes the toys hard: clipping, decay, averages, draws."""
+    for name in SMALL_MODELS:
+        for count, devices in groups.items():
+            alone, shared = learnt(name, None, accumulate=count), learnt(name, devices, accumulate=1)
+            yield f"{name} on {count}", difference(alone, shared)
+
+
+def learnt(name, devices, *, accumulate, updates=UPDATES):
+    """Returns the trainer's variables after the updates of a learner of digits, or of sinusoids."""
+    from pathlib import Path
+
+    from advdl.experiment import build, meta_work, model_work
+    from advdl.experiment.config import resolve_experiment
+    from advdl.plugin.host import PluginHost
+    from advdl.training import MetaEngine
+    from advdl.training.batches import DataBatches
+    from advdl.training.update_engine import UpdateEngine
+
+    host, settings = PluginHost.from_environment(), SMALL_MODELS[name]
+    trained = next(iter(settings))
+    common = {"trainer.clip_norm": "0.05", "trainer.ema": "0.9", "trainer.accumulate": str(accumulate)}
+    common |= {"trainer.jit": "off", "steps": str(updates)}
+    optimizer = {"optimizer.name": "adamw", "optimizer.weight_decay": "0.01", "optimizer.learning_rate": "1e-3"}
+    experiment = resolve_experiment(
+        host,
+        command_line={},
+        sets=[f"{key}={value}" for key, value in (settings | common | optimizer).items()],
+        config_file=None,
+        environ={},
+        folder=Path("/nonexistent"),
+        family="meta" if trained == "adapter" else trained,
+    )
+    if trained == "adapter":
+        parts = meta_work.build_parts(experiment, host)
+        trainer = build.build_trainer(experiment, host, parts.adapter, updates, devices)
+        size = experiment.get("meta.batch")
+        engine = MetaEngine(parts.tasks, parts.adapter, trainer, meta_batch=size, seed=0, jit=False)
+    else:
+        parts = model_work.build_parts(experiment, host)
+        trainer = build.build_trainer(experiment, host, parts.learner, updates, devices)
+        engine = UpdateEngine(DataBatches(parts.training, batch_size=BATCH, seed=0), trainer, seed=0, jit=False)
+    assert (trainer.replicas is None) == (devices is None)
+    engine.build()
+    while engine.updates < updates:
+        engine.advance(updates)
+    return {key: variable.numpy() for key, variable in trainer.state().items()}
 
 
 def main():

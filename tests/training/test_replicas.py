@@ -14,6 +14,7 @@ from advdl.training.cluster import Cluster, cluster_of, config_of
 
 HARNESS = Path(__file__).with_name("replicas_harness.py")
 TOLERANCE = 1e-6
+REAL = ("dqn", "ppo", "classifier", "vae", "gan", "maml")
 
 
 def start(devices, **environ):
@@ -43,7 +44,7 @@ def judge(differences):
 def test_two_and_four_devices_equal_one():
     differences = result(start(4))
     judge(differences)
-    for kind in ("Classifier", "Values", "Surrogate", "Players", "Adapting"):
+    for kind in ("Classifier", "Values", "Surrogate", "Players", "Adapting", *REAL):
         assert {f"{kind} on 2", f"{kind} on 4"} <= differences.keys()
 
 

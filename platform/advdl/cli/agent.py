@@ -24,6 +24,7 @@ from advdl.cli.train import (
     RunsDir,
     Seed,
     Sets,
+    Tags,
     Which,
     resolve,
     show_settings,
@@ -54,6 +55,10 @@ def train(
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that step the copies, for slow envs.", show_default=False)
+    ] = None,
+    runners: Annotated[
+        str | None,
+        typer.Option(metavar="ray:N", help="Ray actors that step the copies and act in them.", show_default=False),
     ] = None,
     backbone_from: Annotated[
         str | None, typer.Option(help="A run whose backbone this one's starts from.", show_default=False)
@@ -91,6 +96,7 @@ def train(
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
+    tags: Tags = None,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -109,7 +115,12 @@ def train(
     given |= {"precision": precision, "devices": devices, "log.profile": profile}
     if backbone_from:  # in full: the run's settings say where it came from, wherever they are read
         given |= _taken(_open(backbone_from, runs_dir), backbone)
-    given |= {"env.num": envs, "env.workers": workers, "backbone_freeze": freeze_backbone or None}
+    given |= {
+        "env.num": envs,
+        "env.workers": workers,
+        "env.runners": runners,
+        "backbone_freeze": freeze_backbone or None,
+    }
     models = Models(world_model, model_free, data_model, synthetic_ratio, _offline(offline, runs_dir))
 
     def settle(given: Mapping[str, Any], family: str) -> "Experiment":
@@ -127,6 +138,7 @@ def train(
         trained=experiment.get("agent.name"),
         watched="return",
         runs_dir=runs_dir,
+        tags=tags or (),
         quiet=quiet,
         as_json=as_json,
         group=group,

@@ -37,6 +37,7 @@ NOUNS = (
     Noun("launch", "Train in several processes of this machine.", "advdl.cli.launch:app"),
     Noun("study", "Answer a question with many runs and their controls.", "advdl.cli.study:app"),
     Noun("runs", "List, show, resume and compare runs.", "advdl.cli.runs:app"),
+    Noun("sweep", "Search the settings that do best.", "advdl.cli.sweep:app"),
     Noun("tensorboard", "Show the runs' curves in TensorBoard.", "advdl.cli.tensorboard:app"),
     Noun("plugins", "List, describe, check and start plugins.", "advdl.cli.plugins:app"),
     Noun("config", "Explain the configuration and where values come from.", "advdl.cli.config:app"),

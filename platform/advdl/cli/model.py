@@ -9,7 +9,7 @@ import typer
 from advdl.cli.output import emit
 from advdl.cli.seeds import Group, Jobs, SeedCount, train_seeds
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Which, resolve, show_settings
+from advdl.cli.train import Config, DryRun, Json, Quiet, Run, RunsDir, Seed, Sets, Tags, Which, resolve, show_settings
 from advdl.cli.train import train as train_run
 
 app = typer.Typer(help="Train and evaluate classifiers and generative models.", rich_markup_mode=None)
@@ -52,6 +52,7 @@ def train(
     sets: Sets = None,
     config: Config = None,
     dry_run: DryRun = False,
+    tags: Tags = None,
     runs_dir: RunsDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -78,6 +79,7 @@ def train(
         trained=name,
         watched="loss",
         runs_dir=runs_dir,
+        tags=tags or (),
         quiet=quiet,
         as_json=as_json,
         group=group,

@@ -26,6 +26,7 @@ def list_runs(
     status: Annotated[
         str | None, typer.Option(help="Only runs that stand so, such as done.", show_default=False)
     ] = None,
+    tag: Annotated[str | None, typer.Option(help="Only runs with this mark.", show_default=False)] = None,
     group: Annotated[str | None, typer.Option(help="Only runs of this group.", show_default=False)] = None,
     as_json: Json = False,
     runs_dir: RunsDir = None,
@@ -39,7 +40,7 @@ def list_runs(
     if status is not None and status not in known:
         raise unknown_name("status", status, known, command=f"--status takes {', '.join(known)}")
     root = runs_root(runs_dir, os.environ)
-    data = list_data(select(find_runs(root), env=env, agent=agent, status=status, group=group))
+    data = list_data(select(find_runs(root), env=env, agent=agent, status=status, tag=tag, group=group))
     if not data:
         typer.echo(f"no such runs in {root}", err=True)
     for run in data:

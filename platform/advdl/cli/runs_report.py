@@ -14,6 +14,7 @@ from advdl.experiment.find_runs import FoundRun
 from advdl.experiment.next_commands import next_commands
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.toml import format_value
+from advdl.training.stopwatch import shares
 
 _STYLES = {"failed": "red", "diverged": "red", "damaged": "red", "interrupted": "yellow", "running": "green"}
 _FIGURES = (
@@ -29,7 +30,13 @@ _FIGURES = (
 
 
 def select(
-    runs: Iterable[FoundRun], *, env: str | None, agent: str | None, status: str | None, group: str | None = None
+    runs: Iterable[FoundRun],
+    *,
+    env: str | None,
+    agent: str | None,
+    status: str | None,
+    tag: str | None = None,
+    group: str | None = None,
 ) -> list[FoundRun]:
     """Returns the runs that fit; ``CartPole`` fits ``CartPole-v1``."""
     return [
@@ -38,6 +45,7 @@ def select(
         if status in (None, run.status)
         and (env is None or (run.record is not None and _is_env(run.record.env, env)))
         and (agent is None or (run.record is not None and run.record.agent == agent))
+        and (tag is None or (run.record is not None and tag in run.record.tags))
         and (group is None or (run.record is not None and run.record.group == group))
     ]
 
@@ -90,8 +98,10 @@ def show_text(data: Mapping[str, Any]) -> str:
         ["experiment", f"{data['agent']} on {data['env']}, seed {data['seed']}"],
         ["steps", f"{data['step']} of {data['steps']}"],
         ["time", _times(data)],
+        ["spent", _spent(data["seconds"])],
         ["evaluation", _evaluation_line(data["evaluation"])],
         ["checkpoints", ", ".join(data["checkpoints"]) or None],
+        ["tags", ", ".join(data["tags"]) or None],
         ["command", " ".join(data["command"]) or None],
         ["versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items()) or None],
         ["git", _git_line(data["git"])],
@@ -234,6 +244,10 @@ def _git_line(git: Mapping[str, Any] | None) -> str | None:
 def _times(data: Mapping[str, Any]) -> str:
     moments = [(name, data[name]) for name in ("created", "started", "ended") if data[name]]
     return ", ".join(f"{name} {_moment(text)}" for name, text in moments)
+
+
+def _spent(seconds: Mapping[str, float]) -> str | None:
+    return f"{sum(seconds.values()):.1f} s: {shares(seconds)}" if seconds else None
 
 
 def _moment(text: str) -> str:

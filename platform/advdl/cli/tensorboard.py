@@ -26,7 +26,9 @@ _HOST = "127.0.0.1"
 def tensorboard(
     run: Annotated[
         str | None,
-        typer.Argument(help="A run's folder, its id or 'latest'; all runs when left out.", show_default=False),
+        typer.Argument(
+            help="A run's folder, its id or 'latest', or a sweep's folder; all runs when left out.", show_default=False
+        ),
     ] = None,
     runs_dir: Annotated[
         Path | None,
@@ -99,7 +101,8 @@ def _folder(run: str | None, root: Path) -> Path:
     if run is not None:
         from advdl.experiment.run_folder import RunFolder
 
-        root = RunFolder.open(run, root).path
+        is_sweep = (Path(run) / "sweep.toml").is_file()
+        root = Path(run) if is_sweep else RunFolder.open(run, root).path
     if not root.is_dir() or next(root.rglob("events.out.tfevents.*"), None) is None:
         raise UsageError(
             f"there are no curves to show in {str(root)!r}",

@@ -40,6 +40,7 @@ Profile = Annotated[
     typer.Option(metavar="FIRST:LAST", help="Updates to profile for TensorBoard, such as 10:20.", show_default=False),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the settings and where they come from; train nothing.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TEXT", help="A mark to find the run by; repeatable.")]
 Which = Annotated[str, typer.Option("--checkpoint", help="Which checkpoint: best, last or a step.")]
 
 
@@ -87,6 +88,7 @@ def train(
     runs_dir: Path | None,
     quiet: bool,
     as_json: bool,
+    tags: Sequence[str] = (),
     group: str = "",
 ) -> None:
     """Trains a new run, shows its progress, and prints its evaluation and the next commands.
@@ -100,6 +102,7 @@ def train(
         runs_dir: What ``--runs-dir`` said.
         quiet: Whether to show no progress.
         as_json: Whether to print JSON.
+        tags: What ``--tag`` said.
         group: The name that the run shares with others.
     """
     from advdl.cli.progress import Progress
@@ -112,7 +115,7 @@ def train(
         _tell_precision(experiment, console)
         outcome = begin(
             experiment,
-            lambda: create_folder(experiment, host, subject, trained, runs_dir, group=group),
+            lambda: create_folder(experiment, host, subject, trained, runs_dir, tags, group=group),
             host,
             console,
         )
@@ -126,6 +129,7 @@ def create_folder(
     subject: str,
     trained: str,
     runs_dir: Path | None,
+    tags: Sequence[str] = (),
     *,
     group: str = "",
 ) -> "RunFolder":
@@ -136,23 +140,28 @@ def create_folder(
 
     root, command = own_root(runs_root(runs_dir, os.environ), os.environ), ["advdl", *sys.argv[1:]]
     plugins = {record.distribution: record.version for record in host.plugins}
-    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins, group=group)
+    return RunFolder.create(root, subject, trained, experiment, command, plugins=plugins, tags=tags, group=group)
 
 
 def show_outcome(outcome: "Outcome", *, as_json: bool) -> None:
     """Prints how a run ended, and what can be done with it."""
     from advdl.experiment.next_commands import next_commands
+    from advdl.training.stopwatch import shares
 
     commands = next_commands(outcome.folder, done=True)
+    seconds = outcome.folder.record().seconds
     data = {
         "run": outcome.folder.id,
         "folder": outcome.folder.path,
         "step": outcome.step,
         "kept_step": outcome.kept_step,
         "evaluation": dict(outcome.verdict.figures),
+        "seconds": dict(seconds),
         "next": commands,
     }
-    lines = [f"trained {outcome.step:,} steps; {outcome.verdict.text}", "next:"]
+    lines = [f"trained {outcome.step:,} steps; {outcome.verdict.text}"]
+    lines += [f"took {sum(seconds.values()):.1f} s: {shares(seconds)}"] if seconds else []
+    lines += ["next:"]
     lines += [f"  {purpose:9} {command}" for purpose, command in commands.items()]
     emit(data, json=as_json, table="\n".join(lines))
 

@@ -44,6 +44,7 @@ class AgentWork:
         self._env = experiment.section(Env)
         self.target = facts.reward_threshold
         self.metrics: Meter = training.engine.metrics
+        self.stopwatch = training.stopwatch
 
     @property
     def agent(self) -> "Agent":

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
@@ -13,6 +13,7 @@ from advdl.experiment.config import Experiment
 from advdl.experiment.schema import FAMILIES, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.rl.env_names import PARAMS, EnvFacts, compiled_twin, env_facts
+from advdl.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from advdl.plugin.component import Component
@@ -37,12 +38,14 @@ class Training:
         agent: What is trained.
         trainer: Makes the updates.
         engine: Steps env and trainer.
+        stopwatch: What the engine counts its parts' time with.
     """
 
     facts: EnvFacts
     agent: "Agent"
     trainer: "Trainer"
     engine: "Engine"
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices | None" = None) -> Training:
@@ -64,11 +67,19 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
     trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
-    return Training(facts, agent, trainer, build_engine(experiment, host, facts, agent, trainer, source))
+    stopwatch = Stopwatch()
+    engine = build_engine(experiment, host, facts, agent, trainer, source, stopwatch)
+    return Training(facts, agent, trainer, engine, stopwatch)
 
 
 def build_engine(
-    experiment: Experiment, host: "PluginHost", facts: EnvFacts, agent: "Agent", trainer: "Trainer", source: "Source"
+    experiment: Experiment,
+    host: "PluginHost",
+    facts: EnvFacts,
+    agent: "Agent",
+    trainer: "Trainer",
+    source: "Source",
+    stopwatch: Stopwatch | None = None,
 ) -> "Engine":
     """Builds the engine that steps the experiment's env: the compiled one where there is a twin.
 
@@ -78,7 +89,7 @@ def build_engine(
     """
     env, component = experiment.section(Env), _compiled_component(experiment, host)
     if component is None:
-        return _host_engine(experiment, facts, agent, trainer, source)
+        return _host_engine(experiment, facts, agent, trainer, source, stopwatch or Stopwatch())
     plain = {name: value for name, value in env.options.items() if name != PARAMS}
     compiled = host.build("env", {"name": component.name, **plain})
     return _compiled_engine(experiment, compiled, agent, trainer, source)
@@ -99,7 +110,7 @@ def _compiled_component(experiment: Experiment, host: "PluginHost") -> "Componen
     """Returns the compiled env that is trained in; None for the host engine."""
     env, engine = experiment.section(Env), experiment.section(General).engine
     twin = compiled_twin(env.id, host)
-    asked_for_host = [name for name in ("wrappers", "workers") if getattr(env, name)]
+    asked_for_host = [name for name in ("wrappers", "workers", "runners") if getattr(env, name)]
     if engine == "host" or (engine == "auto" and (twin is None or asked_for_host)):
         return None
     if twin is None:
@@ -125,7 +136,12 @@ def _compiled_engine(
 
 
 def _host_engine(
-    experiment: Experiment, facts: EnvFacts, agent: "Agent", trainer: "Trainer", source: "Source"
+    experiment: Experiment,
+    facts: EnvFacts,
+    agent: "Agent",
+    trainer: "Trainer",
+    source: "Source",
+    stopwatch: Stopwatch,
 ) -> "Engine":
     from advdl.rl.env_copies import Care
     from advdl.rl.env_factory import EnvFactory
@@ -133,15 +149,18 @@ def _host_engine(
     from advdl.rl.host_vector import HostVectorEnv
 
     env, say = experiment.section(Env), logging.getLogger("advdl").warning
+    if env.workers and env.runners:
+        raise UsageError("env.workers and env.runners exclude each other", hint="a runner is a process already")
     copies = HostVectorEnv(
         EnvFactory.of(facts.host_id, env.options, env.wrappers),
         env.num,
         seed=experiment.section(General).seed,
         workers=env.workers,
+        runners=int(env.runners.removeprefix("ray:") or 0),
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )
-    return HostEngine(copies, agent, trainer, source, say=say, **_pace(experiment, agent))
+    return HostEngine(copies, agent, trainer, source, say=say, stopwatch=stopwatch, **_pace(experiment, agent))
 
 
 def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:

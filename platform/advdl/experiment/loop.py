@@ -2,14 +2,16 @@
 
 import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from advdl.experiment.config import Experiment
 from advdl.experiment.console import Console
+from advdl.experiment.patience import Patience
 from advdl.experiment.profiling import Profiler
 from advdl.experiment.reports import Reports
-from advdl.experiment.schema import Checkpoint, General, Log
+from advdl.experiment.schema import Checkpoint, EarlyStopping, General, Log
 from advdl.experiment.signals import StoppedError, StopRequest
 from advdl.experiment.work import Work
 
@@ -26,6 +28,17 @@ class Plan:
     best_score: float | None = None
     best_step: int | None = None
     solved: bool = False
+    early_stopping: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether training has ended before its steps were made."""
+        return self.solved or bool(self.early_stopping.get("stopped"))
+
+    def go_on(self) -> None:
+        """Forgets that training has ended: it is to go on all the same."""
+        self.solved, self.early_stopping = False, {}
 
     def as_meta(self) -> dict[str, Any]:
         """Returns the plan as plain data."""
@@ -58,6 +71,9 @@ class Loop:
         self._log, self._checkpoint = experiment.section(Log), experiment.section(Checkpoint)
         self._evaluate_every = experiment.get("evaluation.every") or self._total
         self.plan = plan or Plan(self._log.every, min(self._evaluate_every, self._total))
+        self._patience = Patience(experiment.section(EarlyStopping), self.plan.early_stopping)
+        self._watch = work.stopwatch
+        self._watch.restore(self.plan.seconds)
         self._target = _target(experiment.get("evaluation.stop_at"), work.target)
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
         self._profiler = Profiler(self._log.profile, reports.folder.path)
@@ -81,7 +97,7 @@ class Loop:
                 self.save()
                 hint = f"advdl runs resume {self._reports.folder.path}"
                 raise StoppedError(stop.number, self._work.step, hint=hint)
-            if self.plan.solved or self._work.step >= self._total:
+            if self.plan.over or self._work.step >= self._total:
                 break
             self._save_if_due()
             self._advance()
@@ -90,7 +106,9 @@ class Loop:
         """Writes a checkpoint of this moment."""
         began = time.monotonic()
         step = self._work.step
-        folder = self._store.save(step, self._work.state(), self.plan.as_meta())
+        self.plan.seconds = self._watch.read()
+        with self._watch.span("save"):
+            folder = self._store.save(step, self._work.state(), self.plan.as_meta())
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - began
         self._console.checkpoint_saved()
@@ -98,7 +116,8 @@ class Loop:
 
     def _advance(self) -> None:
         began, before = time.perf_counter(), self._work.step
-        self._profiler.advance(self._work, min(self.plan.next_log, self.plan.next_evaluation, self._total))
+        with self._watch.span("train"):
+            self._profiler.advance(self._work, min(self.plan.next_log, self.plan.next_evaluation, self._total))
         after = self._work.step
         self._reports.spent(after - before, time.perf_counter() - began)
         self._console.update(after, value=self._work.metrics.peek(self._work.watched))
@@ -108,16 +127,21 @@ class Loop:
         step = self._work.step
         if step >= self.plan.next_log:
             self.plan.next_log = _after(step, self._log.every)
-            self._reports.metrics(step)
+            with self._watch.span("log"):
+                self._reports.metrics(step)
         if step >= self.plan.next_evaluation and stop.number is None:
             self._evaluate(step)
 
     def _evaluate(self, step: int) -> None:
         following = _after(step, self._evaluate_every)
         self.plan.next_evaluation = following if step >= self._total else min(following, self._total)
-        verdict = self._reports.evaluated(step, self._work.judge("during"), kind="during")
+        with self._watch.span("evaluate"):
+            verdict = self._reports.evaluated(step, self._work.judge("during"), kind="during")
         self._console.message(f"step {step:,}: {verdict.text}")
         self.plan.solved = self._target is not None and verdict.score >= self._target
+        self.plan.early_stopping = self._patience.after(verdict)
+        if self.plan.early_stopping.get("stopped"):
+            self._console.message(self._patience.describe())
         if self.plan.best_score is None or verdict.score > self.plan.best_score:
             self.plan.best_score, self.plan.best_step = verdict.score, step
             if self._checkpoint.keep_best:

@@ -16,6 +16,7 @@ from advdl.rl.own_loop import POLICY, Assignment, OwnLoopAgent
 from advdl.rl.spaces import Spaces
 from advdl.training.checkpoint import CheckpointStore, Restored
 from advdl.training.means import Means
+from advdl.training.stopwatch import Stopwatch
 from advdl.training.tensor_format import array_file
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class OwnLoopWork:
         self._env = experiment.section(OwnLoopEnv)
         self.target = facts.reward_threshold
         self.metrics = Means()
+        self.stopwatch = Stopwatch()
 
     @property
     def step(self) -> int:

@@ -56,10 +56,8 @@ class Reports:
             The verdict with the metrics' figures.
         """
         verdict = metered(verdict, self._run_metrics)
-        self.folder.append_evaluation(
-            step,
-            {"kind": kind, **verdict.figures, **verdict.details, "score": verdict.score, "text": verdict.text},
-        )
+        facts = {"score": verdict.score, "text": verdict.text, "time/seconds": self._work.stopwatch.total}
+        self.folder.append_evaluation(step, {"kind": kind, **verdict.figures, **verdict.details, **facts})
         if kind == "during":
             self._hooks.evaluated(self._run, step, verdict.figures)
         if verdict.images:

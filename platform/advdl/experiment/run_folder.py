@@ -50,6 +50,7 @@ class RunFolder:
         command: Sequence[str],
         *,
         plugins: Mapping[str, str] | None = None,
+        tags: Sequence[str] = (),
         group: str = "",
     ) -> "RunFolder":
         """Makes the folder of a new run, whole or not at all.
@@ -61,6 +62,7 @@ class RunFolder:
             experiment: What the run is to do.
             command: The command line.
             plugins: Versions of the plugins' distributions.
+            tags: Marks to find the run by.
             group: The name that it shares with other runs.
 
         Raises:
@@ -70,7 +72,7 @@ class RunFolder:
         parent = root / _safe(env) / _safe(agent)
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            return cls(_publish(parent, env, agent, experiment, command, plugins or {}, group))
+            return cls(_publish(parent, env, agent, experiment, command, plugins or {}, tags, group))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise RunError(f"a run cannot be written to {root}: {error.strerror}") from error
@@ -162,6 +164,16 @@ class RunFolder:
             RunError: The disk refuses.
         """
         self._write_record(self.record().with_status(status, step=step, error=error))
+
+    def write_seconds(self, seconds: Mapping[str, float]) -> None:
+        """Writes what the run's time was spent on, all its processes together.
+
+        Raises:
+            CorruptError: As ``record``.
+            RunError: The disk refuses.
+        """
+        rounded = {name: round(value, 3) for name, value in seconds.items()}
+        self._write_record(dataclasses.replace(self.record(), seconds=rounded))
 
     def config(self) -> dict[str, Any]:
         """Reads ``experiment.toml`` as plain data; no component is imported.
@@ -291,6 +303,7 @@ def _publish(
     experiment: "Experiment",
     command: Sequence[str],
     plugins: Mapping[str, str],
+    tags: Sequence[str],
     group: str,
 ) -> Path:
     """Writes the folder under a hidden name, then gives it its own."""
@@ -306,6 +319,7 @@ def _publish(
         experiment_sha256=[_sha256(content)],
         created=now(),
         command=list(command),
+        tags=list(tags),
         group=group,
         **provenance(Path.cwd(), plugins),
     )

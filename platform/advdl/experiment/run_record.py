@@ -37,7 +37,9 @@ class RunRecord:
         step: The last step that was recorded here.
         started: When it began to train, or None.
         ended: When it ended, or None.
+        seconds: What its time was spent on, all its processes together: ``train``, ``evaluate``, ``save``, ...
         command: The command line that made it.
+        tags: Marks to find the run by.
         versions: Of Python and of what matters most, by distribution.
         plugins: Versions of the plugins' distributions.
         git: Commit and dirty flag of the working folder's repository, or None.
@@ -59,7 +61,9 @@ class RunRecord:
     step: int = 0
     started: str | None = None
     ended: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
     command: Sequence[str] = ()
+    tags: Sequence[str] = ()
     versions: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Any] = field(default_factory=dict)
     git: Mapping[str, Any] | None = None
@@ -116,6 +120,8 @@ def _is_record(data: Any) -> bool:
         and all(isinstance(data.get(key), str | None) for key in ("started", "ended"))
         and all(isinstance(data.get(key), list) for key in ("experiment_sha256", "command"))
         and all(isinstance(data.get(key), dict) for key in ("versions", "plugins", "machine"))
+        and isinstance(data.get("seconds", {}), dict)
+        and isinstance(data.get("tags", []), list)
         and isinstance(data.get("git"), dict | None)
         and isinstance(data.get("group", ""), str)
         and data.get("status") in STATUSES

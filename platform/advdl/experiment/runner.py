@@ -114,7 +114,8 @@ class _Run:
         self._experiment, self._folder, self._work = experiment, folder, work
         self._host, self._console = host, console
         self._checkpoint = experiment.section(Checkpoint)
-        work.build()
+        with work.stopwatch.span("build"):
+            work.build()
         self._store = work.store(folder.checkpoints, keep_last=self._checkpoint.keep_last)
 
     def go_on(self, *, longer: bool) -> Outcome:
@@ -122,11 +123,11 @@ class _Run:
         restored = self._store.restore(self._work.state(), warn=self._console.message)
         step, plan = restored.step, Plan(**restored.meta)
         if longer:
-            plan.solved = False
+            plan.go_on()
             self._folder.replace_experiment(self._experiment)
         self._folder.truncate_metrics(step)
         # What the plan still has is made again: an evaluation that is due, or the final one of a run that had ended.
-        ended = plan.solved or step >= self._experiment.section(General).steps
+        ended = plan.over or step >= self._experiment.section(General).steps
         self._folder.truncate_evaluations(min(step, plan.next_evaluation - 1), final=not ended)
         # It may have been stopped before the mark was set.
         if self._checkpoint.keep_best and plan.best_step in self._store.steps():
@@ -138,7 +139,7 @@ class _Run:
         reports = self._reports(resumed_from)
         loop = Loop(self._experiment, self._work, self._store, reports, self._console, plan)
         reports.started()
-        with _told(reports):
+        with self._timed(), _told(reports):
             with StopRequest().watching() as stop:
                 if plan is None:
                     loop.save()  # a run that is killed in its first second can be resumed too
@@ -152,8 +153,18 @@ class _Run:
             chosen = None
         if chosen is not None and chosen != step:
             self._store.restore(self._work.learnt(), chosen, partial=True)
-        verdict = reports.evaluated(step, self._work.judge("final"), kind="final")
+        with self._work.stopwatch.span("evaluate"):
+            verdict = reports.evaluated(step, self._work.judge("final"), kind="final")
         return Outcome(self._folder, step, verdict, step if chosen is None else chosen)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Writes where the time went, however the run ends."""
+        try:
+            yield
+        finally:
+            with contextlib.suppress(AdvdlError, OSError):
+                self._folder.write_seconds(self._work.stopwatch.read())
 
     def _reports(self, resumed_from: int | None) -> Reports:
         trackers = {name: self._host.build("tracker", raw) for name, raw in self._experiment.trackers.items()}

@@ -71,6 +71,9 @@ class Env(Section):
         description="wrappers around each copy: of gymnasium.wrappers by name, or module:Class; tables have options",
     )
     workers: int = Field(0, ge=0, description="processes that the host engine steps the copies in; 0 is this one")
+    runners: Annotated[str, Field(pattern=r"^(ray:[1-9][0-9]*)?$")] = Field(
+        "", description="Ray actors that step the copies and act in them, such as ray:4; empty for none"
+    )
     timeout: Finite = Field(60.0, gt=0, description="seconds that a step or a reset of the host engine may take")
     on_fault: Literal["stop", "restart"] = Field(
         "stop", description="what follows a fault of an env: training stops, or the copy begins anew"
@@ -115,6 +118,15 @@ class Evaluation(Section):
         "solved",
         description="mean return that ends training; 'solved' is the env's own threshold",
     )
+
+
+class EarlyStopping(Section):
+    """When training ends because it no longer gets better."""
+
+    patience: int = Field(0, ge=0, description="evaluations in succession without improvement that end it; 0 never")
+    min_change: Finite = Field(0.0, ge=0, description="how much better than the best counts as an improvement")
+    metric: str = Field("score", description="the figure of an evaluation that is watched, or 'score'")
+    better: Literal["higher", "lower"] = Field("higher", description="which is better; a score is better where higher")
 
 
 class Checkpoint(Section):
@@ -282,6 +294,7 @@ _MODEL: Mapping[str, type[Section]] = {
     "model": Model,
     "trainer": Trainer,
     "evaluation": ModelEvaluation,
+    "early_stopping": EarlyStopping,
     "checkpoint": Checkpoint,
     "log": Log,
 }
@@ -302,6 +315,7 @@ FAMILIES: Mapping[str, Family] = {
                 "env": Env,
                 "trainer": Trainer,
                 "evaluation": Evaluation,
+                "early_stopping": EarlyStopping,
                 "checkpoint": Checkpoint,
                 "log": Log,
             },
@@ -371,6 +385,7 @@ FAMILIES: Mapping[str, Family] = {
                 "meta": Meta,
                 "trainer": Trainer,
                 "evaluation": MetaEvaluation,
+                "early_stopping": EarlyStopping,
                 "checkpoint": Checkpoint,
                 "log": Log,
             },
@@ -408,7 +423,13 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.own_loop_work:build",
             main="agent",
             subject="env",
-            sections={"env": OwnLoopEnv, "evaluation": Evaluation, "checkpoint": Checkpoint, "log": Log},
+            sections={
+                "env": OwnLoopEnv,
+                "evaluation": Evaluation,
+                "early_stopping": EarlyStopping,
+                "checkpoint": Checkpoint,
+                "log": Log,
+            },
             slots={"agent": Slot("agent", "sb3-ppo", "what is trained, in a learning loop of its own")},
             commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
             shorthands={"env": "id"},

@@ -15,13 +15,14 @@ class StoppedError(AdvdlError):
 
     Args:
         number: The signal.
-        step: The step that the checkpoint holds.
+        step: The step that the checkpoint holds, or what there is to say instead.
         hint: The command that goes on.
     """
 
-    def __init__(self, number: int, step: int, *, hint: str) -> None:
+    def __init__(self, number: int, step: int | str, *, hint: str) -> None:
         name = signal.Signals(number).name
-        super().__init__(f"stopped by {name} at step {step:,}; the checkpoint is saved", hint=hint)
+        how = step if isinstance(step, str) else f"at step {step:,}; the checkpoint is saved"
+        super().__init__(f"stopped by {name} {how}", hint=hint)
         self.exit_code = _EXIT_CODES[signal.Signals(number)]
 
 

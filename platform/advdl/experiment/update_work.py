@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from advdl.experiment.learnt import learnt_state
+from advdl.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,7 @@ class UpdateWork:
     def __init__(self, engine: Updating, seed: int) -> None:
         self._updating, self._seed = engine, seed
         self.metrics = engine.metrics
+        self.stopwatch = Stopwatch()
 
     @property
     def step(self) -> int:

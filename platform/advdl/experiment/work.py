@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from advdl.plugin.metric import Samples
     from advdl.training.checkpoint import CheckpointStore
     from advdl.training.state import State
+    from advdl.training.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ class Work(Protocol):
     @property
     def metrics(self) -> Meter:
         """What training reports."""
+
+    @property
+    def stopwatch(self) -> "Stopwatch":
+        """Where the time went; the loop counts training, and a work that knows better counts its parts within."""
 
     @property
     def watched(self) -> str:

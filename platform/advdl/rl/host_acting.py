@@ -59,12 +59,28 @@ class HostActing:
         self._tensorflow = tf.function(self._act, autograph=False).get_concrete_function(*inputs, step)
         self._structure = self._tensorflow.structured_outputs
         self._extras, self._metrics = (sorted(self._structure[part]) for part in ("extras", "metrics"))
+        self._weights: Sequence[NDArray[Any]] = ()
         self._numpy = self._numpy_program(inputs, say)
 
     @property
     def in_numpy(self) -> bool:
         """Whether NumPy acts."""
         return self._numpy is not None
+
+    @property
+    def program(self) -> NumpyProgram | None:
+        """What NumPy carries out, or None where it does not act."""
+        return self._numpy
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the agent carries something from step to step."""
+        return bool(tf.nest.flatten(self.first_carry))
+
+    @property
+    def weights(self) -> Sequence[NDArray[Any]]:
+        """The values of ``variables`` that were taken last."""
+        return self._weights
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
@@ -88,6 +104,7 @@ class HostActing:
 
     def refresh(self, values: Sequence[NDArray[Any]]) -> None:
         """Takes the variables' present values; to be called after every change of them."""
+        self._weights = list(values)
         if self._numpy:
             self._numpy.refresh(values)
 
@@ -105,10 +122,10 @@ class HostActing:
         """
         parts = [*observation, *tf.nest.flatten(carry)]
         flat = self._numpy(parts, step) if self._numpy else self._call(parts, step)
-        return self._packed(flat)
+        return self.packed(flat)
 
-    def _packed(self, flat: list[NDArray[Any]]) -> HostActed:
-        """Puts the outputs together: flattened, they come in the order of the fields' names, which are sorted."""
+    def packed(self, flat: Sequence[NDArray[Any]]) -> HostActed:
+        """Puts a program's outputs together: flattened, they come in the order of the fields' sorted names."""
         carried = len(flat) - 1 - len(self._extras) - len(self._metrics)
         carry = tf.nest.pack_sequence_as(self.first_carry, flat[1 : 1 + carried]) if carried else self.first_carry
         extras = dict(zip(self._extras, flat[1 + carried :], strict=False))

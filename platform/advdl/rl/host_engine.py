@@ -18,6 +18,7 @@ from advdl.rl.updating import Updating
 from advdl.training.compilation import Compilation, as_compilation
 from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
+from advdl.training.stopwatch import Stopwatch
 from advdl.training.trainer import Trainer
 
 _LONGEST_ROUND = 256
@@ -43,6 +44,8 @@ class HostEngine:
         jit: Whether XLA compiles the call, or each update in it.
         chunk_seconds: How long ``advance`` may take, in seconds.
         say: Told what a user should know, such as why acting is slow.
+        stopwatch: Counts where the time went: ``act``, ``env``, ``stage``, and ``update``, which is the compiled call
+            that stores, samples and updates.
 
     Raises:
         UsageError: The env begins new episodes in another way.
@@ -60,6 +63,7 @@ class HostEngine:
         jit: bool | Compilation = True,
         chunk_seconds: float = 1.0,
         say: Callable[[str], None] = print,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         _require_same_step(env)
         self._env, self._agent, self._trainer = env, agent, trainer
@@ -81,6 +85,7 @@ class HostEngine:
         self._xla = self._compilation.assumed
         self._program = self._compiled()
         self._fresh = False
+        self._stopwatch = stopwatch or Stopwatch()
 
     @property
     def env_steps(self) -> int:
@@ -113,7 +118,8 @@ class HostEngine:
         while iteration < ends:
             count = self._round_after(iteration, min(ends - iteration, self._staging.capacity))
             self._collect(iteration, count)
-            self._take_in(iteration, count)
+            with self._stopwatch.span("update"):
+                self._take_in(iteration, count)
             iteration += count
             if time.perf_counter() - began >= self._chunk_seconds:
                 break
@@ -151,13 +157,25 @@ class HostEngine:
         return max(most, 1)
 
     def _collect(self, iteration: int, count: int) -> None:
-        episodes, staging = self._episodes, self._staging
+        episodes, staging, clock = self._episodes, self._staging, time.perf_counter
+        acting = stepping = 0.0
+        began = clock()
+        runners = getattr(self._env, "runners", None)
+        if runners:
+            with self._stopwatch.span("play"):
+                self._env.play(self._acting, iteration, count)
+            began = clock()
         for row in range(count):
-            seen = episodes.observation
-            acted = self._acting(seen, episodes.carry, iteration + row)
+            start, seen = clock(), episodes.observation
+            acted = runners.acted(self._acting) if runners else self._acting(seen, episodes.carry, iteration + row)
+            decided = clock()
             following, outcome = episodes.step(acted.action, acted.carry)
+            stepping += clock() - decided
+            acting += decided - start
             staging.write(row, seen, acted, following, outcome)
             self._figures[row, :] = np.array([*acted.metrics.values(), *episodes.take_ended()], self._figures.dtype)
+        for name, seconds in (("act", acting), ("env", stepping), ("stage", clock() - began - acting - stepping)):
+            self._stopwatch.add(name, seconds)
 
     def _take_in(self, iteration: int, count: int) -> None:
         arrays = [tf.constant(array) for array in self._staging.arrays]

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -20,6 +20,10 @@ from advdl.rl.env_factory import EnvFactory
 from advdl.rl.env_faults import CopyError, EnvFault, EnvFaultError, HangError
 from advdl.rl.env_workers import WorkerPool
 from advdl.rl.spaces import Spaces, flatten, unflatten
+
+if TYPE_CHECKING:
+    from advdl.rl.host_acting import HostActing
+    from advdl.rl.runner_pool import RunnerPool
 
 Say = Callable[[str], None]
 
@@ -35,6 +39,7 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: How many.
         seed: The run's seed.
         workers: Processes; 0 steps the copies in this one.
+        runners: Ray actors that step the copies and act in them; 0 for none.
         care: What is done about faults.
         say: Told of faults that stop nothing.
 
@@ -50,6 +55,7 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
         *,
         seed: int,
         workers: int = 0,
+        runners: int = 0,
         care: Care | None = None,
         say: Say = print,
     ) -> None:
@@ -59,7 +65,8 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
             self.single_observation_space, self.single_action_space = env.observation_space, env.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._copies = self._make(factory, seed, min(workers, num_envs))
+        self._runners: RunnerPool | None = None
+        self._copies = self._make(factory, seed, min(workers, num_envs), min(runners, num_envs))
         self._alarm = _Alarm(self._copies, self._care.timeout)
         with self._named():
             self._copies.open(self.single_observation_space)
@@ -118,7 +125,26 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
         del kwargs
         self._copies.close()
 
-    def _make(self, factory: EnvFactory, seed: int, workers: int) -> EnvCopies | WorkerPool:
+    @property
+    def runners(self) -> "RunnerPool | None":
+        """What acts in the copies by itself, where there is such a thing."""
+        return self._runners
+
+    def play(self, acting: "HostActing", first: int, count: int) -> None:
+        """Lets the runners play a round, whose steps ``step`` then gives.
+
+        Raises:
+            EnvFaultError: A copy failed, and training is to stop.
+            RunError: Runners die again and again.
+            UsageError: The agent cannot act in runners.
+        """
+        if self._runners:
+            with self._named():
+                self._runners.play(acting, first, count)
+
+    def _make(
+        self, factory: EnvFactory, seed: int, workers: int, runners: int
+    ) -> "EnvCopies | WorkerPool | RunnerPool":
         spaces = Spaces(self.single_observation_space, self.single_action_space)
         try:
             rules = leaf_rules(spaces.observation)
@@ -127,10 +153,26 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
                 f"env {self._id!r} cannot be trained in: its observation {error}",
                 hint="gymnasium.wrappers.FlattenObservation, or another in env.wrappers, may make one of it",
             ) from error
+        if runners:
+            self._runners = self._make_runners(factory, spaces, seed, runners)
+            return self._runners
         if workers:
             return WorkerPool(factory, spaces, copies=self.num_envs, workers=workers, seed=seed, care=self._care)
         buffers = Buffers.allocate(self.num_envs, rules, spaces.action)
         return EnvCopies(factory, 0, seed, buffers, self._care)
+
+    def _make_runners(self, factory: EnvFactory, spaces: Spaces, seed: int, runners: int) -> "RunnerPool":
+        from advdl.rl.runner_pool import RunnerPool
+
+        return RunnerPool(
+            factory,
+            spaces,
+            copies=self.num_envs,
+            runners=runners,
+            seed=seed,
+            care=self._care,
+            say=lambda text: self._say(f"env {self._id!r}: {text}"),
+        )
 
     def _observation(self) -> Any:
         copies = [leaf.copy() for leaf in self._copies.buffers.observation]
@@ -157,7 +199,7 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
 class _Alarm:
     """Interrupts an env in this process that does not come back. Only a main thread can be interrupted."""
 
-    def __init__(self, copies: EnvCopies | WorkerPool, seconds: float) -> None:
+    def __init__(self, copies: "EnvCopies | WorkerPool | RunnerPool", seconds: float) -> None:
         reachable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         self._copies = copies if isinstance(copies, EnvCopies) and reachable else None
         self._seconds, self._seen = seconds, -1

@@ -6,14 +6,14 @@ they change. Only the rest is carried out at every call, operation by operation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from advdl.rl.numpy_bound import bound
-from advdl.rl.numpy_ops import OPERATIONS, Array, Function
+from advdl.rl.numpy_ops import OPERATIONS, Array
+from advdl.rl.numpy_steps import Instruction, NumpySteps, carry_out
 
 _SEEDING = ("StatelessRandomGetKeyCounter", "StatelessRandomGetAlg")
 _BLOCK = 64
@@ -25,14 +25,6 @@ _CONSTANT, _VARIABLES, _STEP, _CALL = range(4)
 
 class UnsupportedError(Exception):
     """The function holds something that NumPy is not taught; the message says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    function: Function
-    inputs: tuple[int, ...]
-    output: int
-    several: int  # how many outputs, where the function returns a list
 
 
 class NumpyProgram:
@@ -58,59 +50,46 @@ class NumpyProgram:
         constants = {name: outer.numpy() for name, outer in captures if id(outer) not in handles}
         arguments = [tensor for tensor in self._graph.inputs if tensor.name not in {name for name, _ in captures}]
         self._step_name = arguments[-1].name
-        self._inputs = [self._place(tensor.name) for tensor in arguments[:-1]]
-        self._step = self._place(self._step_name)
+        inputs = [self._place(tensor.name) for tensor in arguments[:-1]]
+        step = self._place(self._step_name)
         self._depends = {self._place(name): _CONSTANT for name in constants}
-        self._depends |= {self._step: _STEP, **dict.fromkeys(self._inputs, _CALL)}
+        self._depends |= {step: _STEP, **dict.fromkeys(inputs, _CALL)}
         for name, value in constants.items():
             self._values[self._place(name)] = value
         self._drawn: dict[int, Any] = {}
         self._of_step: dict[int, Any] = {}
         self._read: dict[str, Any] = {}
-        self._instructions: list[_Instruction] = []
-        self._preparing: list[_Instruction] = []
+        self._instructions: list[Instruction] = []
+        self._preparing: list[Instruction] = []
         for op in self._needed():
             self._translate(op)
         self.variables: list[tf.Variable] = list(self._read.values())
-        self._variable_places = [self._place(name) for name in self._read]
-        self._result = [self._place(tensor.name) for tensor in self._outputs]
-        self._ask_for(self._result)
+        variables = [self._place(name) for name in self._read]
+        results = [self._place(tensor.name) for tensor in self._outputs]
+        self._ask_for(results)
+        self.steps = NumpySteps(
+            self._values, self._preparing, self._instructions, inputs, step, variables, list(self._drawn), results
+        )
         self._draw: Any = self._drawing(function, specs) if self._drawn else None
         self._block, self._draws = -1, [np.zeros(0)] * len(self._drawn)
 
     def refresh(self, values: Sequence[Array]) -> None:
         """Takes the present values of ``variables``."""
-        for place, value in zip(self._variable_places, values, strict=True):
-            self._values[place] = value
-        self._carry_out(self._preparing)
+        self.steps.refresh(values)
 
     def __call__(self, inputs: Sequence[Array], step: int) -> list[Array]:
         """Returns the function's outputs, flat."""
-        values = self._values
-        for place, value in zip(self._inputs, inputs, strict=True):
-            values[place] = value
-        values[self._step] = np.asarray(step, np.int64)
-        if self._draw is not None:
-            self._draw_for(step)
-        self._carry_out(self._instructions)
-        return [values[place] for place in self._result]
+        return self.steps(inputs, step, self.draws(step))
 
-    def _carry_out(self, instructions: Sequence[_Instruction]) -> None:
-        values = self._values
-        for instruction in instructions:
-            result = instruction.function(*[values[place] for place in instruction.inputs])
-            if instruction.several:
-                values[instruction.output : instruction.output + instruction.several] = result
-            else:
-                values[instruction.output] = result
-
-    def _draw_for(self, step: int) -> None:
+    def draws(self, step: int) -> list[Array]:
+        """Returns the random draws of a step."""
+        if self._draw is None:
+            return []
         block, row = divmod(step, _BLOCK)
         if block != self._block:
             self._block = block
             self._draws = [draw.numpy() for draw in self._draw(tf.constant(block * _BLOCK, tf.int64))]
-        for place, draws in zip(self._drawn, self._draws, strict=True):
-            self._values[place] = draws[row]
+        return [draws[row] for draws in self._draws]
 
     def _place(self, name: str) -> int:
         if name not in self._places:
@@ -178,9 +157,9 @@ class NumpyProgram:
             function = short or OPERATIONS[op.type](op)
         except NotImplementedError as error:
             raise UnsupportedError(f"there is no NumPy for {error}") from error
-        instruction = _Instruction(function, inputs[:1] if short else inputs, places[0], several)
+        instruction = Instruction(function, inputs[:1] if short else inputs, places[0], several)
         if depends == _CONSTANT:
-            self._carry_out([instruction])
+            carry_out([instruction], self._values)
         else:
             (self._preparing if depends == _VARIABLES else self._instructions).append(instruction)
 

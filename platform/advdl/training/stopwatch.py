@@ -31,11 +31,32 @@ class Stopwatch:
             self._seconds[name] = self._seconds.get(name, 0.0) + whole - self._inner
             self._inner = outer + whole
 
-    def read(self) -> Mapping[str, float]:
+    def add(self, name: str, seconds: float) -> None:
+        """Counts seconds that were measured elsewhere; within a span, as an inner span's."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        self._inner += seconds
+
+    def restore(self, seconds: Mapping[str, float]) -> None:
+        """Adds what ``read`` gave in an earlier process."""
+        for name, value in seconds.items():
+            self._seconds[name] = self._seconds.get(name, 0.0) + value
+
+    @property
+    def total(self) -> float:
+        """All seconds that were counted."""
+        return sum(self._seconds.values())
+
+    def read(self) -> dict[str, float]:
         """Returns the seconds by name, the largest first."""
         return dict(sorted(self._seconds.items(), key=lambda item: -item[1]))
 
     def describe(self) -> str:
         """Says the shares in one line, such as ``"train 91%, evaluate 8%, save 1%"``."""
-        whole = sum(self._seconds.values())
-        return ", ".join(f"{name} {seconds / whole:.0%}" for name, seconds in self.read().items()) if whole else ""
+        return shares(self.read())
+
+
+def shares(seconds: Mapping[str, float]) -> str:
+    """Says shares of the whole in one line, the largest first; an empty line where nothing was counted."""
+    whole = sum(seconds.values())
+    largest = sorted(seconds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {value / whole:.0%}" for name, value in largest) if whole else ""

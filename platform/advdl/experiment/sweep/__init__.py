@@ -1,0 +1,1 @@
+"""Sweeps: many runs that search the settings which do best."""
