@@ -19,6 +19,10 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _DASHES = ("-", "--", "-.", ":")
 _STYLE: Any = {"font.size": 11.0, "svg.fonttype": "none", "svg.hashsalt": "advdl", "axes.unicode_minus": False}
 
+# At the size of _STYLE, about; and the letters that a line's sample in the legend takes.
+_LETTERS_PER_INCH = 11
+_HANDLE = 7
+
 
 def save_curves(groups: Sequence[Judged], folder: Path) -> list[Path]:
     """Draws a panel an env, a line a group: the interquartile mean over seeds, its 95% interval shaded.
@@ -70,8 +74,10 @@ def _figure(groups: Sequence[Judged]) -> "Figure":
     for panel in list(figure.axes)[len(envs) :]:
         panel.set_visible(False)
     handles = _handles(figure)
+    longest = max(map(len, handles), default=1) + _HANDLE
+    columns = max(int(figure.get_figwidth() * _LETTERS_PER_INCH) // longest, 1)
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 4), frameon=False
+        handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), columns), frameon=False
     )
     return figure
 
