@@ -41,6 +41,8 @@ def imports_of(path: Path) -> Iterator[str]:
 def rank(module: str) -> int:
     """Says how high a module of advdl's is; what lies in no room, such as errors, is below all."""
     parts = module.split(".")
+    if module == "advdl.__main__":
+        return len(ROOMS)
     return ROOMS.index(parts[1]) + 1 if len(parts) > 1 and parts[1] in ROOMS else 0
 
 

@@ -157,7 +157,7 @@ def unmet(modules: dict[str, str], allowed: set[str]) -> dict[str, str]:
     return {
         module: path
         for module, path in modules.items()
-        if not {canonicalize_name(owner) for owner in owners.get(module, ())} & allowed
+        if not {canonicalize_name(owner) for owner in owners.get(module, [module])} & allowed
     }
 
 

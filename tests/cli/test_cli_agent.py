@@ -225,9 +225,10 @@ class TestTrain:
         assert main(shlex.split(f"agent train --env CartPole {TINY} --seed 5")) == 0
         captured = capsys.readouterr()
         (record,) = Path("runs").glob("CartPole-v1/dqn/*/run.json")
-        first, then, *commands = captured.out.splitlines()
+        first, took, then, *commands = captured.out.splitlines()
         assert first.startswith("trained 400 steps; return ")
         assert first.endswith(" over 3 episodes")
+        assert took.startswith("took ")
         assert then == "next:"
         assert [command.split(maxsplit=1)[1] for command in commands] == [
             f"advdl agent eval {record.parent}",

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from joint_probe import Joint
-from probe_envs import GAMMA
 from target_envs import Bits, Combination, Target
 from training import AGENTS, Mutate, actions_of, errors, learn
 
-from advdl.rl import returns
 from advdl_policy_gradient import actor_critic
 
 CLOSE = 0.1
@@ -97,15 +95,3 @@ def masked_a_step_late(
 def test_a_wrong_advantage_is_found(fault: Any, found_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actor_critic, "advantages", fault)
     assert errors(learn("ppo", Joint()))[found_by] > 2 * CLOSE
-
-
-backwards = returns._backwards
-
-
-def leaks_from_the_next_episode(addend: tf.Tensor, factor: tf.Tensor, **options: Any) -> tf.Tensor:
-    return backwards(addend, tf.fill(tf.shape(factor), GAMMA * 0.95), **options)
-
-
-def test_advantages_that_leak_over_the_border_of_episodes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(returns, "_backwards", leaks_from_the_next_episode)
-    assert max(errors(learn("ppo", Joint())).values()) > 2 * CLOSE

@@ -73,15 +73,19 @@ def main(folder):
         "status": [status, stopped.status()],
         "unequal": [name for name in first.arrays if not (first.arrays[name] == second.arrays[name]).all()],
         "names": [sorted(first.arrays), sorted(second.arrays)],
-        "facts": [first.meta, second.meta],
+        "facts": [timeless_plan(first.meta), timeless_plan(second.meta)],
         "metrics": [timeless(straight.folder.read_metrics()), timeless(stopped.read_metrics())],
-        "evaluations": [straight.folder.read_evaluations(), stopped.read_evaluations()],
+        "evaluations": [timeless(straight.folder.read_evaluations()), timeless(stopped.read_evaluations())],
         "policy": [step, again, evaluate(direct_act, facts.host_id, episodes=3, seed=0).returns.tolist()],
         "events": len(list(stopped.path.glob("events.out.*"))),
         "loaded": sorted({"tensorflow", "keras", "torch"} & set(sys.modules)),
         "versions": stopped.record().versions,
     }
     (folder / "report.json").write_text(json.dumps(report))
+
+
+def timeless_plan(facts):
+    return {key: value for key, value in facts.items() if key != "seconds"}
 
 
 def timeless(lines):

@@ -140,8 +140,8 @@ def test_a_run_does_not_depend_on_the_engine(name: str) -> None:
 
 
 class LeavesOneRoundOut(Updating):
-    def after(self, env_steps: Any) -> None:
-        super().after(env_steps + tf.cast(env_steps == 324, tf.int64))
+    def after(self, env_steps: Any, **options: Any) -> None:
+        super().after(env_steps + tf.cast(env_steps == 324, tf.int64), **options)
 
 
 def test_a_difference_in_one_round_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_another_process_goes_on_where_this_one_was(env_id: str) -> None:
     for action in actions[:40]:
         seen = first.step(action)[0]
     second.reset()
-    second._copies = first._make(EnvFactory.of(env_id), SEED, 0)  # seeds come from the run's, which is the same
+    second._copies = first._make(EnvFactory.of(env_id), SEED, 0, 0)  # seeds come from the run's, which is the same
     second._copies.open(second.single_observation_space)
     second.restore(first.snapshot(), seen)
     for action in actions[40:]:
