@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from advdl.errors import UsageError
+from advdl.rl.huge_pages import prefer_huge_pages
 from advdl.rl.source import Transition
 
 # Frames beyond one a transition: an episode needs as many more as a stack has, so this is enough for episodes of 32
@@ -199,7 +200,9 @@ def zeros(space: gymnasium.Space[Any], count: int) -> Any:
             return tuple(zeros(part, count) for part in space)
     if space.shape is None or space.dtype is None:
         raise UsageError(f"the replay cannot store {space}: it stores spaces of one shape and dtype")
-    return tf.Variable(tf.zeros((count, *space.shape), _dtype(space)), trainable=False)
+    rows = tf.Variable(tf.zeros((count, *space.shape), _dtype(space)), trainable=False)
+    prefer_huge_pages(rows)
+    return rows
 
 
 def named(name: str, nest: Any) -> dict[str, tf.Variable]:
