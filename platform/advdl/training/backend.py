@@ -55,6 +55,7 @@ def start_torch() -> None:
             hint="run it with: advdl agent train",
         )
     os.environ["KERAS_BACKEND"] = "torch"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # an env may compute with TensorFlow all the same
     there = sys.modules.get(_WITHOUT_TENSORFLOW)
     sys.modules[_WITHOUT_TENSORFLOW] = there or types.ModuleType(_WITHOUT_TENSORFLOW)
     try:
