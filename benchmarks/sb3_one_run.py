@@ -44,7 +44,7 @@ CASES: dict[str, dict[str, Any]] = {
     "dqn": {"env": "CartPole-v1", "num": 1, "steps": 30_208, "options": ZOO_DQN},
     "sac": {"env": "Pendulum-v1", "num": 1, "steps": 2_000, "options": {"learning_rate": 1e-3}},
     "td3": {"env": "Pendulum-v1", "num": 1, "steps": 3_000, "options": {"learning_starts": 1_000, "action_noise": 0.1}},
-    "ppo+mlp": {"env": "CartPole-v1", "num": 8, "steps": 10_240, "options": ZOO_PPO, "backbone": [64, 64]},
+    "ppo+mlp": {"env": "CartPole-v1", "num": 8, "steps": 40_960, "options": ZOO_PPO, "backbone": [64, 64]},
 }
 
 
