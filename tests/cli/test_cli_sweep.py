@@ -10,8 +10,6 @@ from advdl.experiment.sweep.space import parse_searches
 from advdl.experiment.sweep.spec import SweepFolder, SweepSpec
 from advdl.experiment.sweep.study import ask, open_study
 
-pytest.importorskip("optuna")
-
 SEARCH = ["--search", "agent.gamma=float:0.9:0.99"]
 TRAIN = ["--", "agent", "train", "--env", "CartPole"]
 

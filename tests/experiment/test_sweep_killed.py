@@ -14,8 +14,6 @@ import pytest
 
 from advdl.experiment.run_folder import RunFolder
 
-pytest.importorskip("optuna")
-
 ADVDL = Path(sys.executable).with_name("advdl")
 SETTINGS = {
     "trainer.jit": "off",

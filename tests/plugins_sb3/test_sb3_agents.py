@@ -194,7 +194,6 @@ def test_a_state_of_other_networks_is_refused():
 
 @pytest.mark.parametrize("name", ["ppo", "dqn", "sac", "td3"])
 def test_a_policy_written_as_onnx_or_as_a_zip_acts_as_the_live_one(name, tmp_path):
-    pytest.importorskip("onnxruntime")
     agent = build(name)
     agent.learn(agent.assignment.total_steps, unheard)
     space = agent.assignment.spaces.observation
@@ -212,7 +211,6 @@ def test_a_policy_written_as_onnx_or_as_a_zip_acts_as_the_live_one(name, tmp_pat
 
 
 def test_an_exported_policy_normalises_what_it_sees(tmp_path):
-    pytest.importorskip("onnxruntime")
     agent = build("ppo", normalise_observations=True)
     agent.learn(agent.assignment.total_steps, unheard)
     observations = np.linspace(-3, 3, 28, dtype=np.float32).reshape(7, 4)

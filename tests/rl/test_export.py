@@ -13,7 +13,8 @@ from advdl.errors import RunError, UsageError
 from advdl.plugin.host import PluginHost
 from advdl.rl import Agent, Spaces
 from advdl.rl import export as module
-from advdl.rl.export import SUFFIXES, export
+from advdl.rl.export import export
+from advdl.rl.export_formats import SUFFIXES
 
 
 def agent_for(name: str, action: Any, **options: Any) -> Agent:

@@ -250,7 +250,9 @@ def watch(
 def export_policy(
     context: typer.Context,
     run: Run,
-    kind: Annotated[str, typer.Option("--format", help="onnx, savedmodel or litert; onnx or sb3.")] = "onnx",
+    kind: Annotated[
+        str, typer.Option("--format", help="onnx, savedmodel or litert; of an sb3 agent, onnx or sb3.")
+    ] = "onnx",
     checkpoint: Which = "best",
     output: Annotated[
         Path | None,

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 from advdl.errors import UsageError, unknown_name
 from advdl.experiment.policy import load_agent, load_own_loop
 from advdl.experiment.run_folder import RunFolder
+from advdl.rl.export_formats import SUFFIXES
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
 
 Warn = Callable[[str], None]
-
-NATIVE: Mapping[str, str] = {"onnx": ".onnx", "savedmodel": "", "litert": ".tflite"}
-"""The formats of advdl's own agents, and what a file of each ends in; a SavedModel is a folder."""
 
 
 def export_run(
@@ -49,12 +47,12 @@ def _native(
 ) -> tuple[int, Path]:
     from advdl.training.backend import start_tensorflow
 
-    _check(kind, NATIVE)
+    _check(kind, SUFFIXES)
     start_tensorflow()
     from advdl.rl.export import export
 
     agent, step = load_agent(folder, host, checkpoint, warn)
-    target = output or _target(folder, step, kind, NATIVE)
+    target = output or _target(folder, step, kind, SUFFIXES)
     export(agent, target, kind)
     return step, target
 

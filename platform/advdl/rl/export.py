@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from advdl.errors import RunError, UsageError
 from advdl.rl.agent import Agent
+from advdl.rl.export_formats import SUFFIXES
 from advdl.rl.spaces import leaves, stored_dtype, unflatten
 from advdl.training.naming import learner_variables
-
-SUFFIXES: Mapping[str, str] = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite"}
-"""What a file of each format ends in; a SavedModel is a folder."""
 
 _SAMPLES = 64
 _TOLERANCE = 1e-4
