@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from peer_sb3_dqn import judge
+
 CASES: dict[str, dict[str, Any]] = {
     "ppo": {  # rl-baselines3-zoo, hyperparams/ppo.yml, CartPole-v1
         "env": "CartPole-v1",
@@ -67,6 +69,9 @@ def main() -> int:
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--evaluate-every", type=int, default=0, help="env steps; 0: never")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--target", type=float, default=475.0, help="stop at this mean return")
     parser.add_argument("--threads", type=int, default=0, help="torch's threads; 0: as torch chooses")
     arguments = parser.parse_args()
     # TensorBoard, which stable-baselines3 imports, would import TensorFlow because it is there; its users have none.
@@ -83,7 +88,7 @@ def main() -> int:
     kind = DQN if arguments.case == "dqn" else PPO
     model = kind("MlpPolicy", env, seed=arguments.seed, device="cpu", **case["arguments"], **falling)
     began = time.perf_counter()
-    model.learn(arguments.steps)
+    model.learn(arguments.steps, callback=judge(arguments) if arguments.evaluate_every else None)
     print(json.dumps({"seconds": time.perf_counter() - began, "steps": model.num_timesteps}))
     return 0
 
