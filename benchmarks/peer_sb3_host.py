@@ -1,12 +1,11 @@
 """stable-baselines3's PPO and DQN on Gymnasium's envs; `versus_sb3_host.py` starts it. Prints one JSON line."""
 
 import argparse
-import json
 import sys
 import time
 from typing import Any
 
-from peer_sb3_dqn import judge
+from peer_sb3_dqn import judge, tell
 
 CASES: dict[str, dict[str, Any]] = {
     "ppo": {  # rl-baselines3-zoo, hyperparams/ppo.yml, CartPole-v1
@@ -89,7 +88,7 @@ def main() -> int:
     model = kind("MlpPolicy", env, seed=arguments.seed, device="cpu", **case["arguments"], **falling)
     began = time.perf_counter()
     model.learn(arguments.steps, callback=judge(arguments) if arguments.evaluate_every else None)
-    print(json.dumps({"seconds": time.perf_counter() - began, "steps": model.num_timesteps}))
+    tell(event="learnt", seconds=time.perf_counter() - began, steps=model.num_timesteps)
     return 0
 
 
