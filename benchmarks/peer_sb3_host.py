@@ -60,6 +60,14 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "falling": {},
     },
+    "atari": {  # the zoo's Atari games
+        "env": "ALE/Pong-v5",
+        "envs": 8,
+        "steps": 10_240,
+        "policy": "CnnPolicy",
+        "arguments": {"n_steps": 128, "batch_size": 256, "n_epochs": 4, "ent_coef": 0.01, "vf_coef": 0.5},
+        "falling": {"learning_rate": 2.5e-4, "clip_range": 0.1},
+    },
 }
 
 
@@ -77,19 +85,34 @@ def main() -> int:
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     import torch
     from stable_baselines3 import DQN, PPO
-    from stable_baselines3.common.env_util import make_vec_env
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     case = CASES[arguments.case]
-    env = make_vec_env(case["env"], n_envs=case["envs"], seed=arguments.seed)
+    env = envs(case, arguments.seed)
     falling = {name: (lambda left, start=start: start * left) for name, start in case["falling"].items()}
     kind = DQN if arguments.case == "dqn" else PPO
-    model = kind("MlpPolicy", env, seed=arguments.seed, device="cpu", **case["arguments"], **falling)
+    model = kind(
+        case.get("policy", "MlpPolicy"), env, seed=arguments.seed, device="cpu", **case["arguments"], **falling
+    )
     began = time.perf_counter()
     model.learn(arguments.steps, callback=judge(arguments) if arguments.evaluate_every else None)
     tell(event="learnt", seconds=time.perf_counter() - began, steps=model.num_timesteps)
     return 0
+
+
+def envs(case: dict[str, Any], seed: int) -> Any:
+    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    if not case["env"].startswith("ALE/"):
+        return make_vec_env(case["env"], n_envs=case["envs"], seed=seed)
+    import ale_py
+    import gymnasium
+
+    gymnasium.register_envs(ale_py)
+    options = {"frameskip": 1, "repeat_action_probability": 0.0}
+    return VecFrameStack(make_atari_env(case["env"], n_envs=case["envs"], seed=seed, env_kwargs=options), n_stack=4)
 
 
 if __name__ == "__main__":
