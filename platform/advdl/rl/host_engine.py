@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
 from advdl.errors import UsageError
 from advdl.rl.agent import Agent
 from advdl.rl.episodes import Episodes
 from advdl.rl.host_acting import HostActing
+from advdl.rl.host_overlap import Overlap, overlap_of
+from advdl.rl.replay_disk import disk_of
 from advdl.rl.source import Source
 from advdl.rl.staging import Staging
 from advdl.rl.updating import Updating
@@ -43,12 +46,13 @@ class HostEngine:
         seed: The run's seed.
         jit: Whether XLA compiles the call, or each update in it.
         chunk_seconds: How long ``advance`` may take, in seconds.
+        overlap: Whether the next round is collected while the updates of the last one are made, see ``Overlap``.
         say: Told what a user should know, such as why acting is slow.
         stopwatch: Counts where the time went: ``act``, ``env``, ``stage``, and ``update``, which is the compiled call
             that stores, samples and updates.
 
     Raises:
-        UsageError: The env begins new episodes in another way.
+        UsageError: The env begins new episodes in another way, or nothing may overlap with the agent's updates.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class HostEngine:
         seed: int,
         jit: bool | Compilation = True,
         chunk_seconds: float = 1.0,
+        overlap: bool = False,
         say: Callable[[str], None] = print,
         stopwatch: Stopwatch | None = None,
     ) -> None:
@@ -74,6 +79,7 @@ class HostEngine:
         self._acting = HostActing(
             agent, num_envs=env.num_envs, total=float(total_steps), stream=Stream(seed, "act"), say=say
         )
+        self._overlap = overlap_of(agent, self._acting, say) if overlap else None
         self._staging = Staging(
             agent.spaces, self._acting, num_envs=env.num_envs, capacity=self._round_after(_FAR, _LONGEST_ROUND)
         )
@@ -110,11 +116,16 @@ class HostEngine:
             self._xla = False
             self._program = self._compiled()
         self._episodes.take_back()
+        if disk := disk_of(self.source):
+            disk.take_back()
         if not self._fresh:
-            self._acting.reread()
+            self._overlap.take_back() if self._overlap else self._acting.reread()
             self._fresh = True
         ends = -(-until // self._num_envs)
         began, iteration = time.perf_counter(), int(self._iteration)
+        if self._overlap:
+            self._advance_overlapped(self._overlap, iteration, ends, began + self._chunk_seconds)
+            return
         while iteration < ends:
             count = self._round_after(iteration, min(ends - iteration, self._staging.capacity))
             self._collect(iteration, count)
@@ -126,6 +137,8 @@ class HostEngine:
 
     def weights_changed(self) -> None:
         """NumPy acts with copies of the weights, which are read again."""
+        if self._overlap:
+            self._overlap.reread()
         self._fresh = False
 
     def state(self) -> dict[str, tf.Variable]:
@@ -135,17 +148,46 @@ class HostEngine:
             "source": self.source.state(),
             "metrics": self.metrics.state(),
             "engine": {"iteration": self._iteration, **self._episodes.state(), **self._compilation.state()},
+            "overlap": self._overlap.state() if self._overlap else {},
         }
         self._fresh = False  # the caller may fill the variables
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def close(self) -> None:
         """Closes the env."""
+        if self._overlap:
+            self._overlap.close()
         self._env.close()
+
+    def _advance_overlapped(self, overlap: Overlap, iteration: int, ends: int, deadline: float) -> None:
+        """As ``advance``, only that a round's updates are made while the next one is collected."""
+        count = self._collect_next(iteration, ends)
+        while count:
+            if self._updates_follow(iteration, count):  # however a round is cut into calls, it is acted by one policy
+                overlap.renew()
+            updates = overlap.start(self._taking_in(iteration, count))
+            iteration += count
+            try:
+                count = self._collect_next(iteration, ends) if time.perf_counter() < deadline else 0
+            finally:
+                with self._stopwatch.span("update"):  # what of it was not hidden
+                    overlap.finish(updates)
+            if not bool(self._trainer.healthy):
+                raise self._updating.diagnosis()
+
+    def _collect_next(self, iteration: int, ends: int) -> int:
+        count = self._round_after(iteration, min(ends - iteration, self._staging.capacity)) if iteration < ends else 0
+        if count:
+            self._collect(iteration, count)
+        return count
+
+    def _updates_follow(self, iteration: int, count: int) -> bool:
+        before, after = (self.source.updates_in(step * self._num_envs) for step in (iteration, iteration + count))
+        return after > before
 
     def _compiled(self) -> Any:
         jits = self._trainer.jits(self._xla)
-        self._apart = jits and self._compilation.apart
+        self._apart = jits and (self._compilation.apart or disk_of(self.source) is not None)
         return tf.function(self._learn, jit_compile=jits and not self._apart, autograph=False)
 
     def _round_after(self, iteration: int, most: int) -> int:
@@ -177,12 +219,19 @@ class HostEngine:
         for name, seconds in (("act", acting), ("env", stepping), ("stage", clock() - began - acting - stepping)):
             self._stopwatch.add(name, seconds)
 
+    def _taking_in(self, iteration: int, count: int) -> Callable[[], list[NDArray[Any]]]:
+        """Returns what takes the staged steps in, and gives the weights then; it has copies of what is staged."""
+        arrays, figures = [tf.constant(array) for array in self._staging.arrays], tf.constant(self._figures)
+        numbers = [tf.constant(number, tf.int64) for number in (iteration, count)]
+
+        def take_in() -> list[NDArray[Any]]:
+            with self._trainer.guard():
+                return [value.numpy() for value in self._program(arrays, figures, *numbers)]
+
+        return take_in
+
     def _take_in(self, iteration: int, count: int) -> None:
-        arrays = [tf.constant(array) for array in self._staging.arrays]
-        numbers = (tf.constant(number, tf.int64) for number in (iteration, count))
-        with self._trainer.guard():
-            values = self._program(arrays, tf.constant(self._figures), *numbers)
-        self._acting.refresh([value.numpy() for value in values])
+        self._acting.refresh(self._taking_in(iteration, count)())
         if not bool(self._trainer.healthy):
             raise self._updating.diagnosis()
 
