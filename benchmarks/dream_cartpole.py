@@ -3,14 +3,15 @@
 Every arm is a DQN with the recipe of the real env, evaluated on Gymnasium's own env. `vae` and `diffusion` train in a
 model that is fitted to at most `--steps` real transitions, the first 1,000 of them random; training ends as soon as an
 evaluation reaches the env's threshold, and `real steps` says where. `untrained` trains in the same VAE at random
-weights, and must fail. `model free` learns from as many real steps and no model. Every arm is said as it ends.
+weights, and must fail. `model free` learns from as many real steps and no model. Every arm is said as it ends, and with
+`--results FILE` written there: what the file has, of the present recipes, is not trained again.
 """
 
 import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Row, advdl, arguments_parser, journal, only_run, say, sets, workplace
+from measure import Report, Results, Row, advdl, arguments_parser, journal, only_run, recipe_digest, sets, workplace
 
 SOLVED = 475.0
 ARMS: dict[str, list[str]] = {
@@ -20,6 +21,11 @@ ARMS: dict[str, list[str]] = {
     "model free": ["--model-free"],
 }
 MUST_SOLVE = ("vae", "diffusion")
+RECIPES = (
+    "advdl_dqn/recipes/dqn/CartPole-v1.toml",
+    "advdl_generative/recipes/vae/env.toml",
+    "advdl_generative/recipes/diffusion/env.toml",
+)
 
 
 def main() -> int:
@@ -27,18 +33,21 @@ def main() -> int:
     parser.add_argument("--only", choices=list(ARMS), help="one arm alone")
     parser.add_argument("--steps", type=int, default=5_000, help="real steps (5000)")
     parser.add_argument("--episodes", type=int, default=100, help="episodes of an evaluation (100)")
+    parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
     arguments = parser.parse_args()
-    rows: list[Row] = []
+    results = Results(arguments.results, recipe_digest(*RECIPES))
+    arms = [arm for arm in ARMS if arguments.only in (None, arm)]
     with workplace() as folder:
-        for seed in arguments.seeds:
-            for arm in ARMS:
-                if arguments.only in (None, arm):
-                    rows.append(one(arm, seed, arguments, folder))
-                    say(str(rows[-1]))
+        rows = [result(results, arm, seed, arguments, folder) for seed in arguments.seeds for arm in arms]
     settings = {"real_steps": arguments.steps, "episodes": arguments.episodes, "seeds": len(arguments.seeds)}
     return Report("CartPole: trained in the dream", settings, arguments.load, rows, verdicts=verdicts(rows)).emit(
         as_json=arguments.json
     )
+
+
+def result(results: Results, arm: str, seed: int, arguments: Any, folder: Path) -> Row:
+    asked = {"steps": arguments.steps, "episodes": arguments.episodes}
+    return results.row(lambda: one(arm, seed, arguments, folder), arm=arm, seed=seed, **asked)
 
 
 def one(arm: str, seed: int, arguments: Any, folder: Path) -> Row:

@@ -1,7 +1,8 @@
 """Meta-reinforcement learning on 2D navigation (Finn et al. 2017): returns after 0 to 3 steps on 40 held-out goals.
 
 Beside them: the published returns (TRPO, from the paper's appendix), and a control that is trained on all goals at
-once, without a step of adaptation in training, for as many env steps.
+once, without a step of adaptation in training, for as many env steps. The share of the rate that later steps take,
+0.25, was chosen on the goals of the runs' own evaluations; these 40 are others, from a seed that no choice has seen.
 """
 
 import argparse
@@ -10,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Row, advdl, arguments_parser, say, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, only_run, say, sets, workplace
 
 STEPS = (0, 1, 2, 3)
+GOALS, GOALS_SEED = 40, 20_261_126
 PUBLISHED = (-40.41, -11.68, -3.33, -3.23)
 VARIANTS: dict[str, dict[str, Any]] = {
     "maml": {"adapter.later": 0.25},
@@ -34,10 +36,12 @@ def main() -> int:
 
 
 def one(name: str, settings: dict[str, Any], seed: int, iterations: int, folder: Path) -> Row:
-    fixed = {"adapter.name": "maml", "evaluation.every": 0, "evaluation.tasks": 40, "evaluation.steps": list(STEPS)}
+    fixed = {"adapter.name": "maml", "evaluation.every": 0, "evaluation.tasks": 1, "evaluation.steps": [0, 1]}
     command = ["meta", "train", "--tasks", "navigation", "--steps", str(iterations), "--seed", str(seed), "--quiet"]
-    done = advdl([*command, *sets({**fixed, **settings})], folder / f"{name}-{seed}", folder / "cache")
-    figures = done.data.get("evaluation", {})
+    home = folder / f"{name}-{seed}"
+    done = advdl([*command, *sets({**fixed, **settings})], home, folder / "cache")
+    words = ["--steps", ",".join(map(str, STEPS)), "--tasks", str(GOALS), "--seed", str(GOALS_SEED)]
+    figures = advdl(["meta", "evaluate", str(only_run(home)), *words], home, folder / "cache").data
     row: Row = {"name": name, "seed": seed}
     for step in STEPS:
         row[f"after_{step}"] = figures.get(f"return/after_{step}")
@@ -53,7 +57,13 @@ def report(rows: list[Row], arguments: argparse.Namespace) -> Report:
     ahead = maml["after_1"] - control["after_1"]
     return Report(
         title="2D navigation",
-        settings={"iterations": arguments.iterations, "tasks": 20, "episodes": 20, "held_out_goals": 40},
+        settings={
+            "iterations": arguments.iterations,
+            "tasks": 20,
+            "episodes": 20,
+            "held_out_goals": GOALS,
+            "goals_seed": GOALS_SEED,
+        },
         load=arguments.load,
         rows=rows,
         summary=[*summary, {"name": "published", **published}],

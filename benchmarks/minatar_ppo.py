@@ -1,9 +1,14 @@
 """Does PPO with its recipes reach gymnax's published returns in MinAtar, and how fast?
 
-Runs `advdl agent train --env MinAtar-GAME --agent ppo --seed N` for each game and seed, one after the other, with the
+Runs `advdl agent train --env MinAtar-GAME --agent ppo --seed N` for each seed and game, one after the other, with the
 recipes of the installation: 10 million env steps. The return is the final evaluation's, 100 episodes that training
-never saw, on the env as Gymnasium has it. gymnax's values are the means of its checkpoints, 10 million steps, with the
-same minimal actions and the same limit of 1,000 steps an episode.
+never saw. gymnax's values are the means of its checkpoints, 10 million steps, with as few actions and with the same
+limits of an episode; its games have no sticky actions, ours repeat the last action with probability 0.1.
+
+Every run's result is printed and, with `--results FILE`, written there when it is there; what the file has is not
+trained again, as long as the recipe is the same. With `--runs FOLDER` runs are kept, and one that was cut off goes on:
+
+    python benchmarks/minatar_ppo.py --results minatar.jsonl --runs minatar-runs
 
 --peer PYTHON, the interpreter of an environment with rejax and jax, compares the speed: advdl trains rejax's networks,
 two of two layers of 256, in the place of the recipes' convolution, and each seed is followed by peer_rejax_ppo.py on
@@ -11,13 +16,19 @@ the same cores, with the same algorithm, networks and steps on JAX's CPU backend
 """
 
 import argparse
+import contextlib
+import hashlib
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-from measure import Report, Row, advdl, arguments_parser, journal, only_run, ratio, say, sets, shown, workplace
+from measure import ROOT, Report, Row, advdl, arguments_parser, journal, only_run, ratio, say, sets, shown, workplace
+from results import Results
+
+from advdl.experiment.provenance import git_state
 
 PUBLISHED = {"Breakout": 28.0, "Freeway": 58.0, "SpaceInvaders": 131.0, "Asterix": 15.0, "Seaquest": None}
 LIKE_REJAX = {"agent.backbone": '{name="mlp", units=[256, 256], activation="relu"}', "agent.shared": "false"}
@@ -28,33 +39,76 @@ def main() -> int:
     parser.add_argument("--games", nargs="+", choices=PUBLISHED, default=list(PUBLISHED), help="all when left out")
     parser.add_argument("--steps", type=int, default=10_000_000, help="env steps of a run (10000000)")
     parser.add_argument("--peer", metavar="PYTHON", help="the interpreter of an environment with rejax and jax")
+    parser.add_argument("--runs", type=Path, help="keep the runs here instead of in a temporary folder")
+    parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
     arguments = parser.parse_args()
-    with workplace() as folder:
-        rows = [one(game, seed, arguments, folder) for game in arguments.games for seed in arguments.seeds]
+    results = Results(arguments.results)
+    with contextlib.nullcontext(arguments.runs) if arguments.runs else workplace() as folder:
+        rows = [
+            known(game, seed, arguments, folder.resolve(), results)
+            for seed in arguments.seeds
+            for game in arguments.games
+        ]
     return report(rows, arguments).emit(as_json=arguments.json)
 
 
-def one(game: str, seed: int, arguments: argparse.Namespace, folder: Path) -> Row:
-    command = ["agent", "train", "--env", f"MinAtar-{game}", "--agent", "ppo", "--seed", str(seed), "--quiet"]
-    command += ["--steps", str(arguments.steps), *sets(LIKE_REJAX if arguments.peer else {})]
-    place = folder / f"{game}-{seed}"
-    done = advdl(command, place, folder / "cache")
-    run, figures = only_run(place), done.data.get("evaluation", {})
-    row = {
+def known(game: str, seed: int, arguments: argparse.Namespace, folder: Path, results: Results) -> Row:
+    """Returns the result of a game and a seed, after training if there is none."""
+    recipe = digest(game, arguments)
+    row = results.find(game=game, seed=seed, recipe=recipe)
+    if row is None:
+        row = one(game, seed, arguments, folder, recipe)
+        results.add(row)
+    say(f"{game}, seed {seed}: {shown(row['return_mean'])} in {shown(row['seconds'])} s")
+    return row
+
+
+def digest(game: str, arguments: argparse.Namespace) -> str:
+    """Tells recipes and budgets apart: a result is good for these."""
+    path = ROOT / "plugins/advdl_policy_gradient/recipes/ppo" / f"advdl_MinAtar-{game}-v0.toml"
+    return hashlib.sha256(f"{arguments.steps} {arguments.peer} {path.read_text()}".encode()).hexdigest()[:12]
+
+
+def one(game: str, seed: int, arguments: argparse.Namespace, folder: Path, recipe: str) -> Row:
+    place = folder / f"{game}-{seed}-{recipe}"
+    code = train(game, seed, arguments, place, folder / "cache")
+    run = only_run(place)
+    final = {} if run is None else ended(run)
+    return {
         "game": game,
         "seed": seed,
-        "return_mean": figures.get("return/mean"),
-        "return_iqm": figures.get("return/iqm"),
-        "return_std": figures.get("return/std"),
-        "length_mean": figures.get("length/mean"),
-        "kept_step": done.data.get("kept_step"),
+        "return_mean": final.get("return/mean"),
+        "return_iqm": final.get("return/iqm"),
+        "return_std": final.get("return/std"),
+        "length_mean": final.get("length/mean"),
+        "kept_step": final.get("step"),
         "steps_per_second": None if run is None else pace(journal(run / "metrics.jsonl")),
-        "seconds": done.seconds,
-        "exit_code": done.code,
+        "seconds": None if run is None else sum(json.loads((run / "run.json").read_text())["seconds"].values()),
+        "exit_code": code,
+        "recipe": recipe,
+        "commit": (git_state(ROOT) or {"commit": "none"})["commit"][:10],
         **peer(game, seed, arguments),
     }
-    say(f"{game}, seed {seed}: {shown(row['return_mean'])} in {done.seconds:.0f} s")
-    return row
+
+
+def train(game: str, seed: int, arguments: argparse.Namespace, place: Path, cache: Path) -> int:
+    """Begins a run, or goes on with the one that is there; returns the exit code."""
+    run = only_run(place)
+    if run is not None and ended(run):
+        return 0
+    if run is not None and list(run.glob("checkpoints/step-*")):
+        return advdl(["runs", "resume", str(run), "--quiet"], place, cache).code
+    if run is not None:  # cut off before it had saved anything
+        shutil.rmtree(run)
+    command = ["agent", "train", "--env", f"MinAtar-{game}", "--agent", "ppo", "--seed", str(seed), "--quiet"]
+    command += ["--steps", str(arguments.steps), *sets(LIKE_REJAX if arguments.peer else {})]
+    return advdl(command, place, cache).code
+
+
+def ended(run: Path) -> Row:
+    """Returns a run's final evaluation, empty where there is none yet."""
+    finals = [row for row in journal(run / "evaluations.jsonl") if row["kind"] == "final"]
+    return finals[-1] if finals else {}
 
 
 def pace(lines: list[Row]) -> float | None:

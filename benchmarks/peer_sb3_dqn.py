@@ -82,17 +82,15 @@ def evaluate(model: Any, episodes: int, seed: int) -> float:
     """Plays all episodes side by side, greedily, on Gymnasium's vectorised CartPole; the first of each copy counts."""
     import gymnasium
     import numpy as np
-    import torch
 
     env = gymnasium.make_vec("CartPole-v1", episodes, vectorization_mode="vector_entry_point")
     observations, _ = env.reset(seed=seed)
     returns, running = np.zeros(episodes), np.ones(episodes, bool)
-    with torch.no_grad():
-        while running.any():
-            actions = model.q_net(torch.as_tensor(observations)).argmax(dim=1).numpy()
-            observations, rewards, terminated, truncated, _ = env.step(actions)
-            returns += rewards * running
-            running &= ~(terminated | truncated)
+    while running.any():
+        actions, _ = model.predict(observations, deterministic=True)
+        observations, rewards, terminated, truncated, _ = env.step(actions)
+        returns += rewards * running
+        running &= ~(terminated | truncated)
     env.close()
     return float(returns.mean())
 

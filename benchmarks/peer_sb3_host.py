@@ -1,10 +1,11 @@
 """stable-baselines3's PPO and DQN on Gymnasium's envs; `versus_sb3_host.py` starts it. Prints one JSON line."""
 
 import argparse
-import json
 import sys
 import time
 from typing import Any
+
+from peer_sb3_dqn import judge, tell
 
 CASES: dict[str, dict[str, Any]] = {
     "ppo": {  # rl-baselines3-zoo, hyperparams/ppo.yml, CartPole-v1
@@ -59,6 +60,14 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "falling": {},
     },
+    "atari": {  # the zoo's Atari games
+        "env": "ALE/Pong-v5",
+        "envs": 8,
+        "steps": 10_240,
+        "policy": "CnnPolicy",
+        "arguments": {"n_steps": 128, "batch_size": 256, "n_epochs": 4, "ent_coef": 0.01, "vf_coef": 0.5},
+        "falling": {"learning_rate": 2.5e-4, "clip_range": 0.1},
+    },
 }
 
 
@@ -67,25 +76,43 @@ def main() -> int:
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--evaluate-every", type=int, default=0, help="env steps; 0: never")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--target", type=float, default=475.0, help="stop at this mean return")
     parser.add_argument("--threads", type=int, default=0, help="torch's threads; 0: as torch chooses")
     arguments = parser.parse_args()
     # TensorBoard, which stable-baselines3 imports, would import TensorFlow because it is there; its users have none.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     import torch
     from stable_baselines3 import DQN, PPO
-    from stable_baselines3.common.env_util import make_vec_env
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     case = CASES[arguments.case]
-    env = make_vec_env(case["env"], n_envs=case["envs"], seed=arguments.seed)
+    env = envs(case, arguments.seed)
     falling = {name: (lambda left, start=start: start * left) for name, start in case["falling"].items()}
     kind = DQN if arguments.case == "dqn" else PPO
-    model = kind("MlpPolicy", env, seed=arguments.seed, device="cpu", **case["arguments"], **falling)
+    model = kind(
+        case.get("policy", "MlpPolicy"), env, seed=arguments.seed, device="cpu", **case["arguments"], **falling
+    )
     began = time.perf_counter()
-    model.learn(arguments.steps)
-    print(json.dumps({"seconds": time.perf_counter() - began, "steps": model.num_timesteps}))
+    model.learn(arguments.steps, callback=judge(arguments) if arguments.evaluate_every else None)
+    tell(event="learnt", seconds=time.perf_counter() - began, steps=model.num_timesteps)
     return 0
+
+
+def envs(case: dict[str, Any], seed: int) -> Any:
+    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    if not case["env"].startswith("ALE/"):
+        return make_vec_env(case["env"], n_envs=case["envs"], seed=seed)
+    import ale_py
+    import gymnasium
+
+    gymnasium.register_envs(ale_py)
+    options = {"frameskip": 1, "repeat_action_probability": 0.0}
+    return VecFrameStack(make_atari_env(case["env"], n_envs=case["envs"], seed=seed, env_kwargs=options), n_stack=4)
 
 
 if __name__ == "__main__":

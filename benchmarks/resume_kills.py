@@ -6,8 +6,13 @@ and saves) and resumed each time; then it ends in peace. Compared: every tensor 
 (variables, optimizer slots, target network, replay, live envs, counters), the plan saved with them, every line of
 `metrics.jsonl` but the times in it, and every line of `evaluations.jsonl`.
 
-`--engine host --env LunarLander`, or `--engine host --env HalfCheetah --agent ppo`, does so with envs in Python: each
-is brought back by playing its episode again.
+With `--engine host` the env is any of Gymnasium's, in Python; it is brought back by playing its episode again. Networks
+are smaller then and updates fewer, so that 20 kills take about ten minutes, half of it start-up. Every kill is said as
+it happens. An env that cannot be brought back to where it was counts as a difference:
+
+    python benchmarks/resume_kills.py --engine host --env CartPole-v1 --kills 20 --steps 64000
+    python benchmarks/resume_kills.py --engine host --env LunarLander-v3 --kills 20 --steps 64000
+    python benchmarks/resume_kills.py --engine host --env HalfCheetah-v5 --agent ppo --kills 20 --steps 64000
 
 The killing is that of the tests, `tests/experiment/kill_harness.py`.
 """
@@ -20,7 +25,7 @@ from pathlib import Path
 from measure import ROOT, Report, Row, arguments_parser, say, spread, workplace
 
 sys.path.insert(0, str(ROOT / "tests" / "experiment"))
-from kill_harness import Harness, differences  # type: ignore[import-not-found]
+from kill_harness import Harness, Stop, differences  # type: ignore[import-not-found]
 
 Claim = tuple[str, bool]
 
@@ -35,15 +40,29 @@ SETTINGS = {
 
 OF_THE_AGENT = {
     "dqn": {"agent.buffer_size": "20000"},  # the ring comes round, and saves are quick
-    "ppo": {"agent.horizon": "64"},
+    "ppo": {"agent.horizon": "64", "agent.backbone.units": "[64, 64]"},
+}
+
+ON_THE_HOST = {
+    "engine": "host",
+    "env.num": "8",
+    "env.bounds": "ignore",
+    "evaluation.every": "16000",
+    "evaluation.episodes": "3",
+    "log.every": "320",
+}
+
+OF_THE_AGENT_ON_THE_HOST = {
+    "dqn": {"agent.backbone.units": "[64, 64]", "agent.batch_size": "32", "agent.train_every": "64"},
+    "ppo": {"agent.epochs": "4", "agent.batch_size": "128"},
 }
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, str]:
-    engine = {"engine": arguments.engine}
-    if arguments.engine == "host":  # its own speed is the env's, and there is less of it
-        engine |= {"env.num": "8", "env.bounds": "ignore", "evaluation.episodes": "3"}
-    return {**SETTINGS, **engine, "agent.name": arguments.agent, **OF_THE_AGENT.get(arguments.agent, {})}
+    agent = {"agent.name": arguments.agent, **OF_THE_AGENT.get(arguments.agent, {})}
+    if arguments.engine == "host":
+        return {**SETTINGS, **ON_THE_HOST, **agent, **OF_THE_AGENT_ON_THE_HOST.get(arguments.agent, {})}
+    return {**SETTINGS, "engine": arguments.engine, **agent}
 
 
 def main() -> int:
@@ -67,7 +86,7 @@ def one(arguments: argparse.Namespace, seed: int, folder: Path) -> tuple[list[Ro
     harness = Harness(folder, settings=settings_of(arguments), steps=arguments.steps, seed=seed, env=arguments.env)
     whole = harness.undisturbed()
     say(f"seed {seed}: the run that is left alone is done")
-    killed = harness.stopped([signal.SIGKILL] * arguments.kills, seed=seed)
+    killed = harness.stopped([signal.SIGKILL] * arguments.kills, seed=seed, told=said)
     rows = [
         {
             "seed": seed,
@@ -80,11 +99,16 @@ def one(arguments: argparse.Namespace, seed: int, folder: Path) -> tuple[list[Ro
     ]
     landed = sum(row["exit_code"] == -signal.SIGKILL for row in rows)
     found = differences(whole, killed.folder)
+    found += ["an env could not be brought back"] * any("brought back" in output for output in killed.outputs)
     return rows, [
         (f"seed {seed}: {landed} of {arguments.kills} kills found it alive", landed == arguments.kills),
         (f"seed {seed}: last checkpoint, metrics and evaluations: {len(found)} differences {found[:3]}", not found),
         best_checkpoints(whole, killed.folder, seed),
     ]
+
+
+def said(stop: Stop) -> None:
+    say(f"killed after {stop.seconds:.1f} s at {stop.lines} lines of metrics: exit code {stop.exit_code}")
 
 
 def best_checkpoints(whole: Path, killed: Path, seed: int) -> Claim:

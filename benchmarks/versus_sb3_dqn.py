@@ -184,8 +184,8 @@ def solved(arguments: argparse.Namespace, folder: Path) -> Report:
     )
 
 
-def our_solving(arguments: argparse.Namespace, seed: int, folder: Path) -> Row:
-    command = ["agent", "train", "--env", "CartPole", "--seed", str(seed), "--quiet", "--json"]
+def our_solving(arguments: argparse.Namespace, seed: int, folder: Path, *options: str) -> Row:
+    command = ["agent", "train", "--env", "CartPole", *options, "--seed", str(seed), "--quiet", "--json"]
     if arguments.cache == "filled":
         advdl(command[:-1], folder / "before", folder / "cache")
     began = time.perf_counter()
@@ -218,9 +218,12 @@ def reached(folder: Path, seconds: float) -> Row | None:
 
 
 def their_solving(arguments: argparse.Namespace, seed: int) -> Row:
-    began = time.perf_counter()
     cap = ("--steps", str(arguments.cap), "--evaluate-every", "5000")
-    process = peer(arguments, "--seed", str(seed), *cap)
+    return heard(seed, time.perf_counter(), peer(arguments, "--seed", str(seed), *cap))
+
+
+def heard(seed: int, began: float, process: "subprocess.Popen[str]") -> Row:
+    """Listens to a peer's evaluations until one reaches the target."""
     assert process.stdout is not None
     step = 0
     with process:

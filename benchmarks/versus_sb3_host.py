@@ -3,11 +3,12 @@
 --case ppo      PPO on CartPole-v1, 8 envs, rl-baselines3-zoo's settings
 --case dqn      DQN on CartPole-v1, rl-baselines3-zoo's settings
 --case mujoco   PPO on HalfCheetah-v5, the zoo's network and settings without its normalisation
+--case atari    PPO on Pong, DeepMind's preprocessing, rl-baselines3-zoo's settings, which are our recipe's
 
 Env steps per second while training: ours without import, trace and compile (from the second of ten intervals of
 metrics on), theirs timed around learn(). Beside it, everything from process start to process end.
 
-Needs the extras: pip install 'advdl[sb3,mujoco]'
+Needs the extras: pip install 'advdl[sb3,mujoco,atari]'
 """
 
 import argparse
@@ -36,7 +37,7 @@ from measure import (
 from peer_sb3_host import CASES
 
 HERE = Path(__file__).parent
-CLAIMS = {"ppo": 6.0, "dqn": 4.0, "mujoco": 1.5}
+CLAIMS = {"ppo": 6.0, "dqn": 4.0, "mujoco": 1.5, "atari": 1.5}
 QUIET = {
     "engine": "host",
     "evaluation.every": 0,
@@ -84,6 +85,8 @@ def settings_of(name: str) -> Row:
         own = {"agent.log_std": -2.0, "agent.orthogonal": "false"}
         rate, clip = given["learning_rate"], given["clip_range"]
         return env | own | ppo(case, units="[256, 256]", activation="tanh", rate=rate, clip=clip)
+    if name == "atari":
+        return env | {"agent.name": "ppo"}
     share = given["exploration_fraction"]
     return env | {
         "agent.name": "dqn",

@@ -19,17 +19,16 @@ A result is good for the recipe it was made with: where the recipe has changed s
 
 import argparse
 import hashlib
-import json
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import ROOT, Report, Row, advdl, arguments_parser, journal, say
+from measure import ROOT, Report, Row, advdl, arguments_parser, say
+from results import Results
 
 from advdl.experiment.provenance import git_state
 from advdl.rl.statistics import bootstrap_interval, iqm
@@ -75,31 +74,6 @@ PAIRS = (
 """From rl-baselines3-zoo's benchmark.md; LunarLander there is v2."""
 
 
-class Results:
-    """The seeds' results, each written to a file when it is there.
-
-    Args:
-        path: The file, a line of JSON a result; None keeps them in memory alone.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path, self._lock = path, threading.Lock()
-        self._rows = journal(path) if path else []
-
-    def find(self, pair: Pair, seed: int) -> Row | None:
-        """Returns the newest result of a pair's present recipe."""
-        wanted = {"pair": pair.name, "seed": seed, "recipe": pair.recipe, "exit_code": 0}
-        return next((row for row in reversed(self._rows) if wanted.items() <= row.items()), None)
-
-    def add(self, row: Row) -> None:
-        """Takes a result."""
-        with self._lock:
-            self._rows.append(row)
-            if self._path:
-                with self._path.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-
-
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-4")
     names = [pair.name for pair in PAIRS]
@@ -120,7 +94,7 @@ def all_of(pairs: Sequence[Pair], arguments: argparse.Namespace, folder: Path) -
 
     def row_of(run: tuple[Pair, int]) -> Row:
         pair, seed = run
-        found = results.find(pair, seed)
+        found = results.find(pair=pair.name, seed=seed, recipe=pair.recipe)
         if found is None:
             found = one(pair, seed, folder)
             results.add(found)

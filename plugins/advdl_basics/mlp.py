@@ -30,6 +30,8 @@ class MLP(keras.Model):
         activation: What follows each layer.
         layer_norm: Whether each layer is normalised (Ba et al. 2016, arXiv:1607.06450) before its activation.
         layer: A layer, of a plugin say, that follows each activation.
+        rescale: Whether components of a Box with two finite bounds go in as numbers from -1 to 1. What is small beside
+            the rest, such as MountainCar's speed of at most 0.07, is hardly seen otherwise.
 
     Raises:
         UsageError: The space is none of these.
@@ -43,9 +45,10 @@ class MLP(keras.Model):
         activation: Activation = "relu",
         layer_norm: bool = False,
         layer: Annotated[Factory, Part("layer")] | None = None,
+        rescale: bool = False,
     ) -> None:
         inputs = keras.Input(observation_space.shape, dtype=_dtype(observation_space), name="observation")
-        x = Flat(observation_space, name="flat")(inputs)
+        x = Flat(observation_space, name="flat", rescale=rescale)(inputs)
         for index, width in enumerate(units):
             x = keras.layers.Dense(width, name=f"dense_{index}")(x)
             if layer_norm:

@@ -9,8 +9,9 @@ import tensorflow as tf
 from annotated_types import Ge, Interval
 
 from advdl.errors import UsageError
+from advdl.plugin import Choice, Factory, Part
 from advdl.training import Batch, DataSpec, Tasks, fold
-from advdl_meta.labelled_images import DIGITS, Images, load_classes, rotated
+from advdl_meta.labelled_images import Images, classes_of, rotated, without
 
 
 class FewShot(Tasks):
@@ -21,37 +22,35 @@ class FewShot(Tasks):
     adapter's option ``transductive``.
 
     Args:
-        data: ``digits`` (scikit-learn's, 8 by 8 pixels), or a folder or a zip file with a folder of images a class.
-        held_out_data: Where the held-out classes are; empty for a share of ``data``'s. Classes that ``data`` has too
-            are left out.
-        held_out: Share of the classes that is held out, where ``held_out_data`` is empty.
+        data: Labelled images, such as ``{name = "folder", path = "letters.zip", size = 28, colours = "grey"}``.
+        held_out_data: Where the held-out classes are; a share of ``data``'s if left out. Classes that ``data`` has too,
+            by the last two folders of their names, are left out.
+        held_out: Share of the classes that is held out, where there are no ``held_out_data``.
         split: Seed of that choice.
         ways: Classes in a task.
         shots: Support images of a class.
         queries: Query images of a class.
         rotations: Whether training takes each class, turned by 90, 180 and 270 degrees, for three classes more.
-        size: Height and width that images are scaled to; 0 leaves them as they are.
 
     Raises:
-        UsageError: There are too few classes, or a class has too few images.
+        UsageError: The data are no labelled images, there are too few classes, or a class has too few images.
     """
 
     def __init__(
         self,
         *,
-        data: str = DIGITS,
-        held_out_data: str = "",
+        data: Annotated[Factory, Part("data")] = Choice("digits"),
+        held_out_data: Annotated[Factory, Part("data")] | None = None,
         held_out: Annotated[float, Interval(gt=0, lt=1)] = 0.5,
         split: Annotated[int, Ge(0)] = 0,
         ways: Annotated[int, Ge(2)] = 5,
         shots: Annotated[int, Ge(1)] = 1,
         queries: Annotated[int, Ge(1)] = 5,
         rotations: bool = True,
-        size: Annotated[int, Ge(0)] = 0,
     ) -> None:
-        classes = load_classes(data, size)
-        if held_out_data:
-            unseen = {name: i for name, i in load_classes(held_out_data, size).items() if name not in classes}
+        classes = classes_of(data().load())
+        if held_out_data is not None:
+            unseen = without(classes_of(held_out_data().load()), classes)
         else:
             classes, unseen = _split(classes, held_out, split)
         self._ways, self._shots, self._drawn = ways, shots, shots + queries
@@ -135,5 +134,8 @@ def _split(classes: dict[str, Images], share: float, seed: int) -> tuple[dict[st
 def _shape(images: Sequence[Any]) -> tuple[int, ...]:
     shapes = {image.shape[1:] for image in images}
     if len(shapes) > 1:
-        raise UsageError("the images of the classes differ in size", hint="tasks.size=28 scales them all")
+        raise UsageError(
+            "the images of the classes differ in size",
+            hint="scale them all: --set tasks.data.size=28",
+        )
     return tuple(shapes.pop())

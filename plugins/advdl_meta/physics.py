@@ -1,5 +1,6 @@
 """Tasks that differ in an env's params: goals, masses, lengths, gravity."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import tensorflow as tf
@@ -8,6 +9,7 @@ from annotated_types import Ge, Interval
 from advdl.errors import UsageError, unknown_name
 from advdl.plugin import Choice, Factory, Part
 from advdl.rl import CompiledEnv, EnvTasks, Params
+from advdl.training import fold
 
 Range = tuple[float, float]
 
@@ -23,13 +25,16 @@ class Physics(EnvTasks):
     Args:
         env: The env, a compiled one.
         ranges: Params and their ranges, as in ``{gravity = [5, 20], length = [0.3, 1.0]}``.
+        mirrored: Params of those that are negative in one task of two: a mirrored ``force_mag`` pushes the other way.
         episodes: Episodes that are played in a task before a step of adaptation, and again after it.
         horizon: Steps of an episode at most; 0 for the env's own limit.
         gamma: Discount factor.
         trace: Decay of generalised advantage estimation.
+        support_trace: The same for what a step of adaptation learns from; ``trace`` if left out. A smaller one is
+            less noisy where few episodes are played.
 
     Raises:
-        UsageError: The env has no such param, a range is empty, or an episode has no end.
+        UsageError: The env has no such param, a range is empty, a mirrored param has none, or an episode has no end.
     """
 
     def __init__(
@@ -37,15 +42,18 @@ class Physics(EnvTasks):
         *,
         env: Annotated[Factory, Part("env")] = Choice("advdl/CartPole-v1"),
         ranges: dict[str, Range] = CARTPOLE,
+        mirrored: tuple[str, ...] = (),
         episodes: Annotated[int, Ge(1)] = 20,
         horizon: Annotated[int, Ge(0)] = 0,
         gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
         trace: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        support_trace: Annotated[float, Interval(ge=0, le=1)] | None = None,
     ) -> None:
         self.env = env()
-        self.episodes, self.gamma, self.trace = episodes, gamma, trace
+        self.episodes, self.gamma, self.trace, self.support_trace = episodes, gamma, trace, support_trace
         self.horizon = horizon or _limit(self.env)
         self.ranges = {name: _checked(self.env, name, limits) for name, limits in ranges.items()}
+        self.mirrored = tuple(_known(name, ranges) for name in mirrored)
 
     def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:
         """Draws params."""
@@ -54,6 +62,9 @@ class Physics(EnvTasks):
         values = {
             name: low + (high - low) * draws[index] for index, (name, (low, high)) in enumerate(self.ranges.items())
         }
+        for index, name in enumerate(self.mirrored):
+            coin = tf.random.stateless_uniform([count], fold(seed, 1 + index), alg="philox")
+            values[name] *= tf.where(coin < 0.5, 1.0, -1.0)
         return self.env.get_default_params(**values)
 
 
@@ -67,6 +78,8 @@ class Navigation(Physics):
         horizon: Steps of an episode at most; 0 for the env's own limit.
         gamma: Discount factor.
         trace: Decay of generalised advantage estimation.
+        support_trace: The same for what a step of adaptation learns from; ``trace`` if left out. A smaller one is
+            less noisy where few episodes are played.
     """
 
     def __init__(
@@ -78,8 +91,17 @@ class Navigation(Physics):
         horizon: Annotated[int, Ge(0)] = 0,
         gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
         trace: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        support_trace: Annotated[float, Interval(ge=0, le=1)] | None = None,
     ) -> None:
-        super().__init__(env=env, ranges=ranges, episodes=episodes, horizon=horizon, gamma=gamma, trace=trace)
+        super().__init__(
+            env=env,
+            ranges=ranges,
+            episodes=episodes,
+            horizon=horizon,
+            gamma=gamma,
+            trace=trace,
+            support_trace=support_trace,
+        )
 
 
 class Bandits(Physics):
@@ -95,6 +117,8 @@ class Bandits(Physics):
         horizon: Pulls of an episode; 0 for the env's own limit, 10.
         gamma: Discount factor.
         trace: Decay of generalised advantage estimation.
+        support_trace: The same for what a step of adaptation learns from; ``trace`` if left out. A smaller one is
+            less noisy where few episodes are played.
     """
 
     def __init__(
@@ -106,9 +130,27 @@ class Bandits(Physics):
         horizon: Annotated[int, Ge(0)] = 0,
         gamma: Annotated[float, Interval(ge=0, le=1)] = 1.0,
         trace: Annotated[float, Interval(ge=0, le=1)] = 1.0,
+        support_trace: Annotated[float, Interval(ge=0, le=1)] | None = None,
     ) -> None:
         arms = ranges or dict.fromkeys(env().default_params._fields, (0.0, 1.0))
-        super().__init__(env=env, ranges=arms, episodes=episodes, horizon=horizon, gamma=gamma, trace=trace)
+        super().__init__(
+            env=env,
+            ranges=arms,
+            episodes=episodes,
+            horizon=horizon,
+            gamma=gamma,
+            trace=trace,
+            support_trace=support_trace,
+        )
+
+
+def _known(name: str, ranges: Mapping[str, Range]) -> str:
+    if name not in ranges:
+        raise UsageError(
+            f"tasks.mirrored cannot have {name!r}: it has no range in tasks.ranges ({', '.join(ranges)})",
+            hint="such as --set 'tasks.mirrored=[\"force_mag\"]'; [] mirrors nothing",
+        )
+    return name
 
 
 def _limit(env: CompiledEnv) -> int:

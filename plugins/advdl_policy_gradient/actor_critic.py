@@ -91,23 +91,23 @@ class ActorCritic(Agent):
 
     def act(self, observation: Any, carry: Any, seed: tf.Tensor, *, progress: Progress | None) -> Acted:
         """Draws actions from the policy while training; else takes the policy's mode."""
-        parameters, value, features = self.network.with_features(observation)
+        parameters, _, features = self.network.with_features(observation)
         policy = self.actions.distribution(parameters)
         if progress is None:
             return Acted(self.actions.to_env(policy.mode()), carry)
         raw = self._explored(policy, features, seed, progress) if self.settings.sde_every else policy.sample(seed)
-        extras = {"raw": raw, "value": value, **self.extras(policy, raw, progress)}
+        extras = {"raw": raw, **self.extras(raw, progress)}
         return Acted(self.actions.to_env(raw), carry, extras)
 
     def source(self, *, num_envs: int) -> Source:
         """Builds the rollout's memory."""
         observation = space_spec(self.spaces.observation)
         fields = {"observation": observation, "next_observation": observation, "raw": self.actions.raw}
-        fields |= {"reward": _SCALAR, "terminated": _FLAG, "truncated": _FLAG, "value": _SCALAR}
+        fields |= {"reward": _SCALAR, "terminated": _FLAG, "truncated": _FLAG}
         horizon, batch_size = self.settings.horizon, self.settings.batch_size
         return RolloutSource(
             fields | dict.fromkeys(self.extra_names, _SCALAR),
-            {"advantage": _SCALAR, "target": _SCALAR},
+            dict.fromkeys(("advantage", "target", "value", *self.recalled_names), _SCALAR),
             hidden=frozenset({"next_observation", "reward", "terminated", "truncated"}),
             num_envs=num_envs,
             horizon=horizon,
@@ -124,10 +124,25 @@ class ActorCritic(Agent):
     extra_names: ClassVar[tuple[str, ...]] = ("entropy_weight",)
     """What ``extras`` returns."""
 
-    def extras(self, policy: Distribution, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
+    recalled_names: ClassVar[tuple[str, ...]] = ()
+    """What ``recalled`` returns."""
+
+    def extras(self, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
         """Returns what is stored of the moment of acting, each ``[num_envs]``; schedules are read here."""
-        del policy
         return {"entropy_weight": scheduled(self._entropy, progress, raw)}
+
+    def recalled(self, policy: Distribution, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what batches need of the policy that acted, each ``[samples]``.
+
+        The policy does not change while a rollout is made, so this is computed once for all of its samples and not
+        while acting, where every operation is paid for at every step.
+
+        Args:
+            policy: What the rollout's actions were drawn from.
+            raw: The actions.
+        """
+        del policy, raw
+        return {}
 
     def estimate(self, rollout: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns advantages and what values are drawn to, each ``[horizon, num_envs]``.

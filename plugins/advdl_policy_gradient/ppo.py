@@ -47,7 +47,8 @@ class PPO(ActorCritic):
     """
 
     name = "ppo"
-    extra_names = ("entropy_weight", "log_prob", "clip")
+    extra_names = ("entropy_weight", "clip")
+    recalled_names = ("log_prob",)
 
     def __init__(
         self,
@@ -94,10 +95,13 @@ class PPO(ActorCritic):
         super().__init__(spaces, settings)
         self._clip, self._value_clip, self._kl_stop = as_schedule_of(clip), value_clip, kl_stop
 
-    def extras(self, policy: Distribution, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
-        """Adds the acting policy's log-probabilities and the present clip range."""
-        further = {"log_prob": policy.log_prob(raw), "clip": scheduled(self._clip, progress, raw)}
-        return super().extras(policy, raw, progress) | further
+    def extras(self, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
+        """Adds the present clip range."""
+        return super().extras(raw, progress) | {"clip": scheduled(self._clip, progress, raw)}
+
+    def recalled(self, policy: Distribution, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the acting policy's log-probabilities."""
+        return {"log_prob": policy.log_prob(raw)}
 
     def stop(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Says whether the policy has moved too far for the rest of the round."""

@@ -27,12 +27,13 @@ class RolloutPreparation:
         self._sums = tf.Variable(tf.zeros([num_envs]), trainable=False)
 
     def prepare(self, rollout: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
-        """Scales rewards, values next observations and estimates advantages."""
+        """Scales rewards, recalls what the policy and the value function said, and estimates advantages."""
         network = self._agent.network
+        recalled = self._recalled(rollout)
         if network.normalise is not None:
             network.normalise.observe(rollout["observation"])
-        further = {"reward": self._scaled(rollout), "next_value": self._next_value(rollout)}
-        return self._agent.estimate({**rollout, **further})
+        further = {"reward": self._scaled(rollout), "next_value": self._next_value(rollout), **recalled}
+        return {**self._agent.estimate({**rollout, **further}), **recalled}
 
     def finish(self) -> None:
         """Lets the policy see with the new statistics."""
@@ -43,11 +44,14 @@ class RolloutPreparation:
         """Returns each env copy's discounted sum of rewards."""
         return {} if self._agent.reward_scale is None else {"discounted": self._sums}
 
-    def _next_value(self, rollout: Mapping[str, Any]) -> tf.Tensor:
-        def flat(leaf: tf.Tensor) -> tf.Tensor:
-            return tf.reshape(leaf, (-1, *leaf.shape[2:]))
+    def _recalled(self, rollout: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        agent, shape = self._agent, tf.shape(rollout["reward"])
+        parameters, value = agent.network(tf.nest.map_structure(_flat, rollout["observation"]))
+        said = agent.recalled(agent.actions.distribution(parameters), _flat(rollout["raw"]))
+        return {name: tf.reshape(column, shape) for name, column in {"value": value, **said}.items()}
 
-        values = self._agent.network(tf.nest.map_structure(flat, rollout["next_observation"]))[1]
+    def _next_value(self, rollout: Mapping[str, Any]) -> tf.Tensor:
+        values = self._agent.network(tf.nest.map_structure(_flat, rollout["next_observation"]))[1]
         return tf.reshape(values, tf.shape(rollout["reward"]))
 
     def _scaled(self, rollout: Mapping[str, Any]) -> tf.Tensor:
@@ -60,3 +64,7 @@ class RolloutPreparation:
         scale.observe(sums)
         scale.commit()
         return scale(reward)
+
+
+def _flat(leaf: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(leaf, (-1, *leaf.shape[2:]))

@@ -30,6 +30,8 @@ class Impala(keras.Model):
         pooling: How the last map becomes features.
         layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer; 0 for none.
+        channels_first: Whether images come as ``[channels, height, width]``, such as the frames that
+            ``gymnasium.wrappers.FrameStackObservation`` stacks.
 
     Raises:
         UsageError: The space is no image of that size, 8 x 8 with three stages.
@@ -47,8 +49,10 @@ class Impala(keras.Model):
         pooling: Pooling = "average",
         layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 256,
+        channels_first: bool = False,
     ) -> None:
-        inputs, x = image_input(observation_space, "impala", smallest=2 ** len(widths))
+        smallest = 2 ** len(widths)
+        inputs, x = image_input(observation_space, "impala", smallest=smallest, channels_first=channels_first)
         for stage, width in enumerate(widths, start=1):
             x = Unit(width * scale, 3, activation="linear", name=f"stage_{stage}_conv")(x)
             x = max_pooling(3, 2, f"stage_{stage}_pool")(x)

@@ -41,6 +41,6 @@ class MinAtarCNN(keras.Model):
         units: Annotated[int, Ge(0)] = 128,
     ) -> None:
         inputs, x = image_input(observation_space, "minatar_cnn", smallest=3)
-        x = Unit(filters, 3, padding="valid", norm=norm, activation=activation, name="conv")(x)
+        x = Unit(filters, 3, padding="valid", norm=norm, activation=activation, product=True, name="conv")(x)
         x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="minatar_cnn")

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import keras
 
+from advdl_vision.patches import PatchConvolution
+
 Norm = Literal["none", "layer", "group", "batch"]
 Padding = Literal["same", "valid", "even"]
 Activation = Literal["relu", "tanh", "gelu", "silu", "elu", "selu", "leaky_relu", "mish", "linear"]
@@ -47,6 +49,7 @@ class Unit(ConfiguredLayer):
         convolution_last: Normalise and activate first.
         epsilon: Added to the variance.
         scale: Whether batch normalisation has a scale.
+        product: Whether the convolution, with steps of 1, is computed as one product: see ``PatchConvolution``.
         **kwargs: What every Keras layer takes.
     """
 
@@ -63,6 +66,7 @@ class Unit(ConfiguredLayer):
         convolution_last: bool = False,
         epsilon: float = BATCH_EPSILON,
         scale: bool = True,
+        product: bool = False,
         **kwargs: Any,
     ) -> None:
         options = {
@@ -76,6 +80,7 @@ class Unit(ConfiguredLayer):
             "convolution_last": convolution_last,
             "epsilon": epsilon,
             "scale": scale,
+            "product": product,
         }
         super().__init__(options, **kwargs)
         self._activation = keras.activations.get(activation)
@@ -112,16 +117,20 @@ class Unit(ConfiguredLayer):
         options = self.options
         rows, columns = kernel_size(options["kernel"])
         explicit = options["padding"] == "even" and options["strides"] > 1
-        bias = options["bias"]
+        padding = "valid" if explicit or options["padding"] == "valid" else "same"
+        biased = (
+            options["norm"] == "none" or options["convolution_last"] if options["bias"] is None else options["bias"]
+        )
+        shared = {"padding": padding, "dtype": self.dtype_policy, "name": "conv"}
+        if options["product"] and options["strides"] == 1:
+            return None, PatchConvolution(options["filters"], (rows, columns), bias=biased, **shared)
         convolution = keras.layers.Conv2D(
             options["filters"],
             (rows, columns),
             strides=options["strides"],
-            padding="valid" if explicit or options["padding"] == "valid" else "same",
-            use_bias=options["norm"] == "none" or options["convolution_last"] if bias is None else bias,
+            use_bias=biased,
             data_format="channels_last",
-            dtype=self.dtype_policy,
-            name="conv",
+            **shared,
         )
         margin = (rows // 2, columns // 2)
         return (zero_padding(margin, "pad") if explicit and any(margin) else None), convolution

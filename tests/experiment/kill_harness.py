@@ -105,7 +105,14 @@ class Harness:
             raise RuntimeError(f"the run failed with {process.returncode}:\n{output}")
         return _only_run(runs)
 
-    def stopped(self, signals: Sequence[signal.Signals], *, seed: int, name: str = "stopped") -> StoppedRun:
+    def stopped(
+        self,
+        signals: Sequence[signal.Signals],
+        *,
+        seed: int,
+        name: str = "stopped",
+        told: Callable[[Stop], None] | None = None,
+    ) -> StoppedRun:
         """Trains, is stopped by each signal in turn at a random moment, and goes on until it is done.
 
         A quarter of the moments are anywhere in a process' first seconds, most of which is start-up; the others
@@ -115,6 +122,7 @@ class Harness:
             signals: The signals, one for each process but the last.
             seed: Draws the moments.
             name: Names the folder.
+            told: Told of each stop once it has happened.
         """
         draw = random.Random(seed)
         runs = self._runs(name)
@@ -122,6 +130,8 @@ class Harness:
         run = StoppedRun(_wait_for_checkpoint(runs, process))
         for left in range(len(signals), 0, -1):
             self._stop(run, process, signals[-left], draw, left=left)
+            if told:
+                told(run.stops[-1])
             if run.stops[-1].exit_code == 0:  # it was faster than the signal
                 return run
             process = self._start(["runs", "resume", str(run.folder)], runs)

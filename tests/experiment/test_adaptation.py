@@ -136,6 +136,7 @@ def test_what_was_not_meta_trained_is_fine_tuned_and_says_so(ordinary: SmallRun,
     ("env", "message"),
     [
         ("CartPole-v1?gravity=50", "gravity=50 is outside of the family that was trained on: 5 to 20"),
+        ("CartPole-v1?force_mag=-20", "force_mag=-20 is outside of the .*: 5 to 15, or -15 to -5"),
         ("CartPole-v1?gravty=10", "there is no param of CartPole 'gravty'"),
         ("CartPole-v1?gravity=much", "param 'gravity' of env 'CartPole-v1' cannot be 'much'"),
         ("Pendulum-v1", "env 'Pendulum-v1' does not fit: it has"),

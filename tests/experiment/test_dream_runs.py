@@ -197,6 +197,10 @@ def test_the_command_says_which(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert free["family"] == "agent"
     assert free["experiment"]["steps"] == dream["experiment"]["steps"] == 3000
     assert free["experiment"]["env"]["num"] == dream["experiment"]["env"]["num"]
+    assert (
+        settings("--model-free --set world_model.horizon=5", capsys)["experiment"]
+        == settings("--model-free", capsys)["experiment"]
+    )
     topped = settings("--data-model diffusion --synthetic-ratio 0.25", capsys)["experiment"]
     assert (topped["sampler"]["name"], topped["data_model"]["ratio"]) == ("diffusion", 0.25)
     file = tmp_path / "some.npz"
@@ -207,6 +211,9 @@ def test_the_command_says_which(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         "--model-free --world-model vae": "--model-free trains without a model",
         "--world-model vae --data-model vae": "do not go together",
         "--synthetic-ratio 0.5": "which is not given",
+        "--set world_model.horizon=5": "'world_model' says nothing of this run (from --set world_model.horizon=5)",
+        "--set data_model.store=5 --world-model vae": "'data_model' says nothing of this run",
+        "--set sampler.units=[8]": "--world-model or --data-model names a sampler",
     }.items():
         assert main(shlex.split(f"agent train {line}")) == 2
         assert sentence in capsys.readouterr().err

@@ -7,6 +7,7 @@ import pytest
 from small_run import When
 
 from advdl.errors import UsageError
+from advdl.experiment.adaptation_curve import curve
 from advdl.experiment.config import resolve_experiment
 from advdl.experiment.console import Silent
 from advdl.experiment.meta_work import load_meta
@@ -55,9 +56,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> MetaRun:
     assert {"error/after_0", "error/after_1", "error/after_2", "error/after_1/interval"} <= {*outcome.verdict.figures}
     assert outcome.verdict.score == -outcome.verdict.figures["error/after_1"]
     assert outcome.verdict.figures["metric/quantile"] > outcome.verdict.figures["error/after_1"]  # the worst task
-    picture = outcome.verdict.images["adaptation"]
-    assert picture.dtype == np.uint8
-    assert picture.std() > 0
+    for name in ("adaptation", "curve"):
+        picture = outcome.verdict.images[name]
+        assert picture.dtype == np.uint8
+        assert picture.std() > 0
     return run
 
 
@@ -86,3 +88,14 @@ def test_another_family_is_refused(whole: MetaRun) -> None:
 
     with pytest.raises(UsageError, match="has no agent"):
         load_policy(whole.folder, whole.host)
+
+
+def test_the_curve_of_adaptation_goes_as_its_figures_do() -> None:
+    """Its line is blue: high on the left and low on the right where the error falls."""
+    figures = {"error/after_0": 3.0, "error/after_1": 0.5, "error/after_5": float("inf")}
+    figures |= {f"{name}/interval": 0.1 for name in figures}
+    picture = curve("error", figures, [0, 1, 5])["curve"]
+    rows, columns = np.nonzero((picture == (50, 90, 190)).all(-1))
+    middle = picture.shape[1] / 2
+    assert rows[columns < middle].mean() < rows[columns > middle].mean()
+    assert curve("error", figures, [0]) == {}

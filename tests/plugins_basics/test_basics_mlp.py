@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import keras
 import numpy as np
 import pytest
@@ -43,6 +44,21 @@ def test_what_the_first_layer_sees():
     assert seen(spaces.MultiBinary(3), [[1, 0, 1]]) == [[1, 0, 1]]
     assert seen(spaces.Box(0, 255, (2,), np.uint8), [[0, 255]]) == [[0, 1]]
     assert seen(spaces.Box(-300, 300, (2,), np.int16), [[-300, 7]]) == [[-300, 7]]
+
+
+def test_bounded_components_are_rescaled_where_that_is_asked_for():
+    def seen(space, observations):
+        return MLP(space, units=(), rescale=True)(np.array(observations, space.dtype)).numpy()
+
+    car = gymnasium.make("MountainCar-v0").observation_space
+    np.testing.assert_allclose(
+        seen(car, [[-1.2, -0.07], [-0.3, 0.0], [0.6, 0.07]]), [[-1, -1], [0, 0], [1, 1]], atol=1e-6
+    )
+    half_open = spaces.Box(np.array([0, -np.inf, 0, -3.4e38], "f"), np.array([4, 5, np.inf, 3.4e38], "f"))
+    assert seen(half_open, [[1, 2, 3, 4]]).tolist() == [[-0.5, 2, 3, 4]]
+    assert seen(spaces.Box(0, 255, (3,), np.uint8), [[0, 255, 0]]).tolist() == [[-1, 1, -1]]
+    assert seen(spaces.Box(2.0, 2.0, (1,)), [[2.0]]).tolist() == [[2.0]]
+    assert seen(spaces.Discrete(3), [2]).tolist() == [[0, 0, 1]]
 
 
 def test_layers_have_stable_names():

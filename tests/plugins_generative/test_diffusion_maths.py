@@ -146,9 +146,10 @@ def test_the_levels_go_from_the_greatest_to_the_smallest_and_to_zero() -> None:
 def test_the_optimal_denoiser_of_gaussian_data_is_found() -> None:
     mixing = np.array([[1.0, 0.6], [0.0, 0.5]])
     mean = np.array([3.0, -1.0])
-    x = (normal(8000, 2) @ mixing + mean).astype(np.float32)
-    model = Diffusion(DataSpec(PLANE), width=48, depth=1, average=0.99)
-    train(model, {"x": x}, 3000, batch_size=512, jit=True, rate=3e-3, decay=True)
+    x = (normal(32_000, 2) @ mixing + mean).astype(np.float32)
+    model = Diffusion(DataSpec(PLANE), width=16, depth=1, average=0.99)
+    # Large batches and a small network: three seeds are at most 1.2 % off, where 512 samples and width 48 gave 2.5 %.
+    train(model, {"x": x}, 2000, batch_size=4096, jit=True, rate=5e-3, decay=True)
     stretch = model.scaling.stretch.numpy()
     covariance = np.cov(x.T) / np.outer(stretch, stretch)
     clean = normal(2000, 2, seed=5) @ np.linalg.cholesky(covariance).T

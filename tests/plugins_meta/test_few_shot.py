@@ -21,6 +21,10 @@ def few_shot(**options: object) -> Tasks:
     return tasks
 
 
+def folder(path: Path | str, **options: object) -> dict[str, object]:
+    return {"name": "folder", "path": str(path), "colours": "grey", **options}
+
+
 @pytest.fixture
 def letters(tmp_path: Path) -> Path:
     """Six classes of four images; the grey level says the class, one pixel the image."""
@@ -39,7 +43,7 @@ def test_digits_keep_the_contract() -> None:
 
 
 def test_training_and_held_out_tasks_share_no_class(letters: Path) -> None:
-    tasks = few_shot(data=str(letters), ways=3, shots=1, queries=2, rotations=False)
+    tasks = few_shot(data=folder(letters), ways=3, shots=1, queries=2, rotations=False)
     seen = {
         held_out: {*np.unique(tasks.sample(SEED, 30, held_out=held_out)["support"]["x"][:, :, 3, 3])}
         for held_out in (False, True)
@@ -50,7 +54,7 @@ def test_training_and_held_out_tasks_share_no_class(letters: Path) -> None:
 
 
 def test_an_image_is_in_a_task_once_and_has_its_class(letters: Path) -> None:
-    tasks = few_shot(data=str(letters), ways=3, shots=2, queries=2, rotations=False)
+    tasks = few_shot(data=folder(letters), ways=3, shots=2, queries=2, rotations=False)
     drawn = tf.nest.map_structure(lambda field: field.numpy(), tasks.sample(SEED, 20))
     images = np.concatenate([drawn[part]["x"] for part in ("support", "query")], axis=1)
     labels = np.concatenate([drawn[part]["c"] for part in ("support", "query")], axis=1)
@@ -63,7 +67,7 @@ def test_an_image_is_in_a_task_once_and_has_its_class(letters: Path) -> None:
 
 
 def test_rotations_make_classes_for_training_only(letters: Path) -> None:
-    tasks = few_shot(data=str(letters), ways=3, shots=1, queries=1, rotations=True)
+    tasks = few_shot(data=folder(letters), ways=3, shots=1, queries=1, rotations=True)
     corners = {held: tasks.sample(SEED, 30, held_out=held)["support"]["x"].numpy() for held in (False, True)}
     assert (corners[True][:, :, 0, 0] >= 200).all()
     assert not (corners[False][:, :, 0, 0] >= 200).all()
@@ -74,14 +78,14 @@ def test_a_zip_is_read_like_a_folder(letters: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         for path in letters.rglob("*.png"):
             file.write(path, path.relative_to(letters.parent))
-    options = {"ways": 3, "queries": 1, "size": 6}
-    ours, theirs = (few_shot(data=str(data), **options).sample(SEED, 5) for data in (archive, letters))
+    options = {"ways": 3, "queries": 1}
+    ours, theirs = (few_shot(data=folder(data, size=6), **options).sample(SEED, 5) for data in (archive, letters))
     assert all(np.array_equal(a, b) for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(theirs), strict=True))
 
 
 def test_held_out_data_lose_the_classes_that_training_has(letters: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="need 3 held-out classes, and there are 0"):
-        few_shot(data=str(letters), held_out_data=str(letters), ways=3, queries=1)
+        few_shot(data=folder(letters), held_out_data=folder(letters.parent), ways=3, queries=1)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,8 @@ def test_held_out_data_lose_the_classes_that_training_has(letters: Path, tmp_pat
     [
         ({"ways": 6}, "6-way tasks need 6 held-out classes, and there are 5"),
         ({"shots": 170, "queries": 20}, "a task draws 190 images of a class"),
-        ({"data": "nowhere"}, "'nowhere' is neither a folder nor a zip file"),
+        ({"data": folder("nowhere")}, "nowhere is neither a folder nor a zip file"),
+        ({"data": {"name": "env", "env": "CartPole-v1"}}, "few-shot tasks need data with classes"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(options: dict[str, object], message: str) -> None:
@@ -99,15 +104,15 @@ def test_what_cannot_be_drawn_is_refused(options: dict[str, object], message: st
 
 def test_images_of_several_sizes_are_scaled_or_refused(letters: Path) -> None:
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(letters / "Greek/class0/9.png")
-    with pytest.raises(UsageError, match="differ in size"):
-        few_shot(data=str(letters), ways=3, queries=1)
-    assert few_shot(data=str(letters), ways=3, queries=1, size=12).spec.x.shape == (12, 12, 1)
+    with pytest.raises(UsageError, match="pixels and"):
+        few_shot(data=folder(letters), ways=3, queries=1)
+    assert few_shot(data=folder(letters, size=12), ways=3, queries=1).spec.x.shape == (12, 12, 1)
 
 
 def test_a_broken_image_is_named(letters: Path) -> None:
     (letters / "Greek/class0/0.png").write_bytes(b"no image")
     with pytest.raises(CorruptError, match=r"class0/0\.png"):
-        few_shot(data=str(letters), ways=3)
+        few_shot(data=folder(letters), ways=3)
 
 
 def test_conv4_keeps_the_contract() -> None:

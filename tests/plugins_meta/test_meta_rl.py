@@ -87,8 +87,20 @@ def test_what_cannot_play_is_refused() -> None:
     [
         ({"ranges": {"gravty": [1.0, 2.0]}}, "there is no param of CartPole 'gravty'"),
         ({"ranges": {"gravity": [2.0, 2.0]}}, "the first number must be the smaller one"),
+        ({"mirrored": ["gravty"]}, "tasks.mirrored cannot have 'gravty': it has no range"),
     ],
 )
 def test_ranges_that_make_no_tasks_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         component("tasks", "physics", **options)()
+
+
+def test_mirrored_params_are_negative_in_one_task_of_two() -> None:
+    tasks = component("tasks", "physics", mirrored=["force_mag"])()
+    drawn = tasks.draw(tf.constant([1, 2], tf.int32), 2_000)
+    force = drawn.force_mag.numpy()
+    assert 0.45 < (force < 0).mean() < 0.55
+    assert (np.abs(force) >= 5.0).all()
+    assert (np.abs(force) <= 15.0).all()
+    assert abs(np.corrcoef(np.sign(force), drawn.gravity)[0, 1]) < 0.1
+    assert (drawn.gravity.numpy() >= 5.0).all()

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from vision_cases import CASES, batch, outputs, randomize
 from advdl.errors import UsageError
 from advdl.plugin.host import PluginHost
 from advdl.testing import check_backbone, component
+from advdl.training.compilation import convolves
 
 ATARI = spaces.Box(0, 255, (84, 84, 4), np.uint8)
 MINATAR = spaces.Box(0.0, 1.0, (10, 10, 4), bool)
@@ -95,6 +97,15 @@ def test_the_published_sizes_of_the_small_networks():
     assert impala.count_params() == stages + 8 * 8 * 32 * 256 + 256
 
 
+def test_the_network_of_minatar_needs_no_program_of_its_own_for_an_update():
+    """Its convolution is a product, which XLA computes as fast in the body of a loop."""
+
+    class Sees:
+        models: ClassVar = {"eye": CASES["minatar_cnn"][0](MINATAR)}
+
+    assert not convolves(Sees())
+
+
 def test_bytes_are_divided_by_255_and_bits_are_not():
     pixels = batch(image(10), 2)
     for name in ("minatar_cnn", "impala"):
@@ -104,6 +115,17 @@ def test_bytes_are_divided_by_255_and_bits_are_not():
         np.testing.assert_allclose(of_bytes(pixels), of_floats((pixels / 255).astype(np.float32)), atol=1e-5)
     bits = CASES["minatar_cnn"][0](MINATAR)
     assert np.asarray(bits.get_layer("pixels")(np.array([[[[True, False]]]]))).tolist() == [[[[1.0, 0.0]]]]
+
+
+@pytest.mark.parametrize("name", ["nature_cnn", "impala"])
+def test_images_with_their_channels_first_are_turned(host, name):
+    side = SMALL[name]
+    last = host.build("backbone", name, image(side))
+    turned = {"name": name, "channels_first": True}
+    first = host.build("backbone", turned, spaces.Box(0, 255, (3, side, side), np.uint8))
+    first.set_weights(last.get_weights())
+    pixels = batch(image(side))
+    np.testing.assert_allclose(first(np.moveaxis(pixels, -1, 1)), last(pixels), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CASES)

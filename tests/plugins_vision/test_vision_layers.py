@@ -6,6 +6,7 @@ import tensorflow as tf
 from advdl.testing import check_layer, component
 from advdl_vision.dense_block import DenseBlock, Transition
 from advdl_vision.inception_module import InceptionModule, LocalResponseNormalization
+from advdl_vision.patches import PatchConvolution
 from advdl_vision.residual import BottleneckBlock, PreActivationBlock, ResidualBlock
 from advdl_vision.units import Unit
 
@@ -146,3 +147,27 @@ def test_a_normalised_convolution_has_no_bias_unless_told():
         unit = Unit(2, **options)
         unit(maps(1, 3, 3, 2))
         assert any(v.path.endswith("conv/bias") for v in unit.variables) == biased
+
+
+@pytest.mark.parametrize(("padding", "kernel"), [("valid", (3, 3)), ("same", (2, 3))])
+def test_a_convolution_as_a_product_equals_keras_s_in_values_and_gradients(padding, kernel):
+    options = {"padding": padding, "name": "conv"}
+    product = PatchConvolution(5, kernel, **options)
+    convolution = keras.layers.Conv2D(5, kernel, data_format="channels_last", **options)
+    image = tf.constant(maps(3, 7, 6, 4))
+    shape = convolution.compute_output_shape(image.shape)
+    assert product.compute_output_shape(image.shape) == shape == product(image).shape == convolution(image).shape
+    convolution.set_weights([maps(*variable.shape) for variable in convolution.variables])
+    product.set_weights(convolution.get_weights())
+    towards = tf.constant(maps(*shape))
+
+    @tf.function(jit_compile=True)
+    def values_and_gradients(layer):
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            values = layer(image)
+            loss = tf.reduce_sum(tf.square(values - towards))
+        return values, *tape.gradient(loss, [image, *(variable.value for variable in layer.variables)])
+
+    for found, expected in zip(values_and_gradients(product), values_and_gradients(convolution), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

@@ -123,9 +123,9 @@ def train(
     }
     models = Models(world_model, model_free, data_model, synthetic_ratio, _offline(offline, runs_dir))
 
-    def settle(given: Mapping[str, Any], family: str) -> "Experiment":
+    def settle(given: Mapping[str, Any], family: str, control_of: str) -> "Experiment":
         canonical = lambda name: resolve_env_id(name, host)  # noqa: E731
-        return resolve(host, given, sets, config, family=family, canonical_env=canonical)
+        return resolve(host, given, sets, config, family=family, canonical_env=canonical, control_of=control_of)
 
     experiment = models.resolve(given, settle)
     if dry_run:

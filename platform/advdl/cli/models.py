@@ -9,8 +9,8 @@ from advdl.errors import UsageError
 if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
 
-Settle = Callable[[Mapping[str, Any], str], "Experiment"]
-"""``settle(given, family)`` resolves an experiment."""
+Settle = Callable[[Mapping[str, Any], str, str], "Experiment"]
+"""``settle(given, family, control_of)`` resolves an experiment; ``control_of`` is a family or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Models:
         if self.free:
             return self._control(given, settle)
         if augmented:
-            return settle({**given, **self._augmented()}, "augmented")
+            return settle({**given, **self._augmented()}, "augmented", "")
         if self.world:
-            return settle({**given, "sampler": self.world}, "dream")
-        return settle(given, "agent")
+            return settle({**given, "sampler": self.world}, "dream", "")
+        return settle(given, "agent", "")
 
     def _augmented(self) -> dict[str, Any]:
         ratio = self.ratio if self.data else 0.0  # offline without a model: the control
@@ -68,6 +68,6 @@ class Models:
                 f"--model-free trains without a model, and --world-model {self.world} with one",
                 hint="start one run of each",
             )
-        twin = settle(given, "dream")
+        twin = settle(given, "dream", "")
         same = {key: twin.get(key) for key in ("steps", "env.num", "evaluation.every", "log.every")}
-        return settle({**given, **same}, "agent")
+        return settle({**given, **same}, "agent", "dream")

@@ -63,6 +63,7 @@ def augmentation(
             [*(sets or []), *arm],  # what makes the arm comes last: no --set may undo it
             config,
             family=family,
+            control_of="augmented",
             canonical_env=lambda name: resolve_env_id(name, host),
         )
 

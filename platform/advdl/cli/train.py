@@ -52,6 +52,7 @@ def resolve(
     *,
     family: str = "agent",
     canonical_env: Callable[[str], str] | None = None,
+    control_of: str = "",
 ) -> "Experiment":
     """Resolves an experiment from a command's options; an option that was not given is None."""
     from advdl.experiment.config import resolve_experiment
@@ -67,6 +68,7 @@ def resolve(
         family=family,
         canonical_env=canonical_env,
         before_import=start_backend,
+        control_of=control_of,
     )
 
 

@@ -299,9 +299,11 @@ def _require_in_range(tasks: "EnvTasks", params: Mapping[str, float]) -> None:
         if name not in known:
             raise unknown_name(f"param of {type(tasks.env).__name__}", name, known, command="advdl env list")
         low, high = tasks.ranges.get(name, (value, value))
-        if not low <= value <= high:
-            wider = f"[{min(low, value):g},{max(high, value):g}]"
+        size = abs(value) if name in tasks.mirrored else value
+        if not low <= size <= high:
+            wider = f"[{min(low, size):g},{max(high, size):g}]"
+            mirror = f", or {-high:g} to {-low:g}" if name in tasks.mirrored else ""
             raise UsageError(
-                f"{name}={value:g} is outside of the family that was trained on: {low:g} to {high:g}",
+                f"{name}={value:g} is outside of the family that was trained on: {low:g} to {high:g}{mirror}",
                 hint=f"meta-train on a wider range: --set tasks.ranges.{name}={wider}",
             )

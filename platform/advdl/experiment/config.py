@@ -14,13 +14,24 @@ from advdl.experiment.layers import (
     Tree,
     command_line_layer,
     environment_layer,
+    first_source,
     leaves,
     merge,
     source_of,
     tree_of,
 )
 from advdl.experiment.recipes import load_recipe
-from advdl.experiment.schema import COMPONENT_TABLES, FAMILIES, METRICS, TRACKERS, Env, Family, General, Section
+from advdl.experiment.schema import (
+    ASKED_BY,
+    COMPONENT_TABLES,
+    FAMILIES,
+    METRICS,
+    TRACKERS,
+    Env,
+    Family,
+    General,
+    Section,
+)
 from advdl.experiment.toml import format_path, parse_path, parse_toml, read_toml, write_toml
 from advdl.experiment.validation import blame, component_name, defaults, fill_overrides, prepare, validated
 from advdl.plugin.component import Component
@@ -119,6 +130,7 @@ def resolve_experiment(
     family: str = "agent",
     canonical_env: Callable[[str], str] | None = None,
     before_import: Callable[[str], None] | None = None,
+    control_of: str = "",
 ) -> Experiment:
     """Merges the layers and validates the result.
 
@@ -138,9 +150,10 @@ def resolve_experiment(
             UsageError.
         before_import: Called once, before the first component's code is imported and after what is wrong
             without it has been found, with the backend that the run needs: starts TensorFlow, or torch.
+        control_of: A family that this run is the control of: its settings may be given too.
 
     Raises:
-        UsageError: Something is not a setting, or cannot have the value that it was given.
+        UsageError: Something is not a setting, belongs to another family, or cannot have the value that it was given.
         PluginError: A component or its recipe cannot be loaded.
     """
     kind = FAMILIES[family]
@@ -151,7 +164,8 @@ def resolve_experiment(
         command_line_layer(command_line, sets, kind.shorthands),
     ]
     kind = _family_of(host, _merge([prepare(layer, kind) for layer in written], kind), kind)
-    _refuse_foreign(written[-1], kind)
+    for layer in (written[1], written[-1]):  # the other two serve every family
+        _refuse_foreign(layer, kind, control_of)
     layers = [prepare(layer, kind) for layer in written]
     user = _merge(layers, kind)
     subject = _subject(user, kind, canonical_env)
@@ -239,14 +253,20 @@ def _family_of(host: "PluginHost", tree: Tree, family: Family) -> Family:
     return FAMILIES["own_loop"] if own else family
 
 
-def _refuse_foreign(command_line: Tree, family: Family) -> None:
-    """Refuses a setting on the command line that means nothing to an agent with its own learning loop."""
-    foreign = [key for key in FAMILIES["agent"].keys if key in command_line and key not in family.keys]
-    if family.name == "own_loop" and foreign:
+def _refuse_foreign(layer: Tree, family: Family, control_of: str) -> None:
+    """Refuses settings of other families, which would be left out: whoever wrote them meant another run."""
+    also = FAMILIES[control_of].keys if control_of else ()
+    foreign = [key for key in layer if key not in family.keys and key not in also]
+    if not foreign:
+        return
+    key = foreign[0]
+    source = layer[key].source if isinstance(layer[key], Leaf) else first_source(layer[key])
+    if family.name == "own_loop":
         raise UsageError(
-            f"an agent with its own learning loop has no section {foreign[0]!r} (from command line)",
+            f"an agent with its own learning loop has no section {key!r} (from {source})",
             hint="its own options are agent.NAME: advdl plugins info AGENT",
         )
+    raise UsageError(f"{key!r} says nothing of this run (from {source})", hint=ASKED_BY.get(key, SEE_KEYS))
 
 
 def _recipe_layer(host: "PluginHost", tree: Tree, subject: str, family: Family) -> Tree:

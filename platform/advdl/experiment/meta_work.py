@@ -165,6 +165,7 @@ def load_meta(
 
 def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps: Sequence[int], seed: int) -> Verdict:
     """Adapts to held-out tasks; the score, and a metric's samples (a task each), are those after training's steps."""
+    from advdl.experiment.adaptation_curve import curve
     from advdl.experiment.task_pictures import pictures
 
     adapter = parts.adapter
@@ -184,7 +185,7 @@ def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps:
         sign * figures[f"{name}/after_{adapter.steps}"],
         f"{name} by inner steps {text}; {count} held-out tasks",
         {"steps": measured, "score": name},
-        pictures(parts.tasks, adapter, steps=measured, seed=seed),
+        {**pictures(parts.tasks, adapter, steps=measured, seed=seed), **curve(name, figures, measured)},
         Samples({name: values[:, measured.index(adapter.steps)] for name, values in found.items()}, main=judge.score),
     )
 

@@ -287,6 +287,14 @@ METRICS = "metrics"
 COMPONENT_TABLES: Mapping[str, str] = {TRACKERS: "tracker", METRICS: "metric"}
 """Sections that have a table of options, or true or false, for each component of a kind, by the kind."""
 
+ASKED_BY: Mapping[str, str] = {
+    "world_model": "--world-model vae, gan or diffusion trains in a model",
+    "data_model": "--data-model vae, gan or diffusion tops the memory up",
+    "sampler": "--world-model or --data-model names a sampler for an agent; advdl model train trains one by itself",
+    "sampler_optimizer": "--world-model or --data-model names the sampler that it is for",
+}
+"""How the runs are asked for that a section is of."""
+
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""
 

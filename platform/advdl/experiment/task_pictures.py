@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from advdl.experiment.picture_frame import HEIGHT, INK, MARGIN, WIDTH, Frame, Picture, Points
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -13,13 +14,9 @@ if TYPE_CHECKING:
     from advdl.training.adapter import Adapter
     from advdl.training.tasks import Tasks
 
-_PANELS, _WIDTH, _HEIGHT, _MARGIN = 3, 340, 300, 34
-_INK, _GRID = (40, 40, 40), (225, 225, 225)
+_PANELS = 3
 _TRUTH = (120, 120, 120)
 _COLOURS = ((198, 60, 60), (222, 148, 40), (60, 140, 90), (50, 90, 190), (120, 70, 160), (20, 150, 170))
-
-Points = NDArray[Any]
-Picture = NDArray[np.uint8]
 
 
 def pictures(tasks: "Tasks | EnvTasks", adapter: "Adapter", *, steps: Sequence[int], seed: int) -> dict[str, Picture]:
@@ -52,10 +49,10 @@ def draw(tasks: Any, predicted: Points, *, steps: Sequence[int]) -> Picture:
     from PIL import Image, ImageDraw
 
     count = len(predicted)
-    image = Image.new("RGB", (_WIDTH * count, _HEIGHT + 24), "white")
+    image = Image.new("RGB", (WIDTH * count, HEIGHT + 24), "white")
     canvas = ImageDraw.Draw(image)
     for index in range(count):
-        frame = _Frame(index * _WIDTH, tasks["query"]["x"][index], [tasks["query"]["c"][index], predicted[index]])
+        frame = Frame(index * WIDTH, tasks["query"]["x"][index], [tasks["query"]["c"][index], predicted[index]])
         frame.axes(canvas)
         frame.curve(canvas, tasks["query"]["x"][index], tasks["query"]["c"][index], _TRUTH, width=3)
         for row, curve in enumerate(predicted[index]):
@@ -65,49 +62,12 @@ def draw(tasks: Any, predicted: Points, *, steps: Sequence[int]) -> Picture:
     return np.asarray(image)
 
 
-class _Frame:
-    """One panel: from numbers to pixels."""
-
-    def __init__(self, left: int, x: Points, curves: Sequence[Points]) -> None:
-        values = np.concatenate([np.ravel(curve) for curve in curves])
-        values = values[np.isfinite(values)]
-        self._left = left
-        self._x = (float(x.min()), float(x.max()))
-        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-        self._y = (low - 0.05 * (high - low) - 1e-6, high + 0.05 * (high - low) + 1e-6)
-
-    def axes(self, canvas: Any) -> None:
-        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-            x, y = (low + share * (high - low) for low, high in (self._x, self._y))
-            canvas.line([self._at(x, self._y[0]), self._at(x, self._y[1])], fill=_GRID)
-            canvas.line([self._at(self._x[0], y), self._at(self._x[1], y)], fill=_GRID)
-            column, row = self._at(x, y)
-            canvas.text((column - 8, _HEIGHT - _MARGIN + 4), f"{x:.3g}", fill=_INK)
-            canvas.text((self._left + 2, row - 5), f"{y:.1f}", fill=_INK)
-
-    def curve(self, canvas: Any, x: Points, y: Points, colour: tuple[int, int, int], *, width: int) -> None:
-        if np.isfinite(y).all():
-            points = [self._at(a, b) for a, b in zip(x, y, strict=True)]
-            canvas.line(points, fill=colour, width=width, joint="curve")
-
-    def points(self, canvas: Any, x: Points, y: Points) -> None:
-        for a, b in zip(x, y, strict=True):
-            column, row = self._at(a, b)
-            canvas.ellipse([column - 3, row - 3, column + 3, row + 3], fill=_INK)
-
-    def _at(self, x: float, y: float) -> tuple[float, float]:
-        across = (x - self._x[0]) / max(self._x[1] - self._x[0], 1e-9)
-        up = (y - self._y[0]) / (self._y[1] - self._y[0])
-        column = self._left + _MARGIN + across * (_WIDTH - _MARGIN - 12)
-        return column, _HEIGHT - _MARGIN - up * (_HEIGHT - _MARGIN - 12)
-
-
 def _legend(canvas: Any, steps: Sequence[int]) -> None:
     texts = [("task", _TRUTH), *((_steps_text(step), _COLOURS[i % len(_COLOURS)]) for i, step in enumerate(steps))]
-    column = _MARGIN
+    column = MARGIN
     for text, colour in texts:
-        canvas.line([(column, _HEIGHT + 8), (column + 18, _HEIGHT + 8)], fill=colour, width=3)
-        canvas.text((column + 24, _HEIGHT + 2), text, fill=_INK)
+        canvas.line([(column, HEIGHT + 8), (column + 18, HEIGHT + 8)], fill=colour, width=3)
+        canvas.text((column + 24, HEIGHT + 2), text, fill=INK)
         column += 130
 
 

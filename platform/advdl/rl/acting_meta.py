@@ -10,7 +10,7 @@ from advdl.errors import UsageError
 from advdl.rl.distributions import ActionModel
 from advdl.rl.env_tasks import EnvTasks
 from advdl.rl.functional import Params
-from advdl.rl.task_episodes import Episodes, advantages, play, returns
+from advdl.rl.task_episodes import Episodes, advantages, play, returns, support_advantages
 from advdl.training.adapter import Adapter
 from advdl.training.fused import FusedLoop
 from advdl.training.learner import Batch
@@ -118,7 +118,7 @@ class ActingMetaEngine:
         params = self._tasks.draw(self._streams["tasks"].at(iteration), self._meta_batch)
         fast = self._player.start(self._meta_batch)
         before = self._player.play(params, fast, self._streams["before"].at(iteration))
-        support = advantages(self._tasks, before)
+        support = support_advantages(self._tasks, before)
         if self._adapter.steps:
             fast = self._player.adapt(fast, support, self._streams["update"].at(iteration), step=0)
         after = self._player.play(params, fast, self._streams["after"].at(iteration))
@@ -228,5 +228,5 @@ class ActingJudge:
             episodes = self._player.play(params, fast, fold(seed, 1 + step))
             found.append(returns(episodes))
             if step < max(steps):
-                fast = self._player.adapt(fast, advantages(self._tasks, episodes), seed, step=step)
+                fast = self._player.adapt(fast, support_advantages(self._tasks, episodes), seed, step=step)
         return tf.stack([found[step] for step in steps], axis=-1)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from advdl.rl.acting_meta import TaskPlayer
 from advdl.rl.env_tasks import EnvTasks
 from advdl.rl.functional import Params
-from advdl.rl.task_episodes import advantages
+from advdl.rl.task_episodes import support_advantages
 from advdl.training.adapter import Adapter
 from advdl.training.randomness import Stream
 
@@ -28,7 +28,7 @@ def adapt_to(tasks: EnvTasks, adapter: Adapter, params: Params, *, episodes: int
         fast = player.start(1)
         for step in range(steps):
             met = player.play(params, fast, stream.at(step))
-            fast = player.adapt(fast, advantages(alone, met), stream.at(step), step=step)
+            fast = player.adapt(fast, support_advantages(alone, met), stream.at(step), step=step)
         return list(fast.weights), list(fast.state)
 
     pure = adapter.pure
@@ -44,7 +44,8 @@ class _Alone(EnvTasks):
 
     def __init__(self, tasks: EnvTasks, params: Params, episodes: int) -> None:
         self.env, self.episodes, self.horizon = tasks.env, episodes, tasks.horizon
-        self.gamma, self.trace, self.ranges = tasks.gamma, tasks.trace, tasks.ranges
+        self.gamma, self.trace, self.support_trace = tasks.gamma, tasks.trace, tasks.support_trace
+        self.ranges, self.mirrored = tasks.ranges, tasks.mirrored
         self._params = params
 
     def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:

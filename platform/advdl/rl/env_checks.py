@@ -28,6 +28,7 @@ class LeafRule:
         low: Least values, or None where there is nothing to check.
         high: Greatest values.
         strict: Whether a value out of bounds has no meaning at all, as in a space of integers.
+        finite: The bounds, the greatest numbers in the place of infinite ones; None where there is nothing to check.
     """
 
     path: str
@@ -37,6 +38,7 @@ class LeafRule:
     low: NDArray[Any] | None
     high: NDArray[Any] | None
     strict: bool
+    finite: tuple[NDArray[Any], NDArray[Any]] | None
 
     @property
     def name(self) -> str:
@@ -51,6 +53,14 @@ class LeafRule:
         if array.dtype != self.declared and not np.can_cast(array.dtype, self.declared, "same_kind"):
             return f"gave {self.name} of dtype {array.dtype} instead of {self.declared}"
         return ""
+
+    def sound(self, batch: NDArray[Any]) -> bool:
+        """Says whether all values of ``[copies, ...]`` are finite and within bounds: what is asked at every step."""
+        if self.finite is None:
+            return True
+        low, high = self.finite
+        inside = (batch >= low) & (batch <= high)  # a NaN is on neither side
+        return 0 not in inside.tobytes()  # what `all` says, in a tenth of the time
 
     def not_finite(self, batch: NDArray[Any]) -> int | None:
         """Returns the first row of ``[copies, ...]`` that holds a NaN or an infinity."""
@@ -82,7 +92,19 @@ def _rule(path: str, leaf: Any) -> LeafRule:
         slack = _ROUNDING * np.maximum(1.0, np.minimum(np.abs(low), np.abs(high)))
         slack = np.where(np.isfinite(slack), slack, 0.0)
         low, high = (low - slack).astype(dtype), (high + slack).astype(dtype)
-    return LeafRule(path, tuple(leaf.shape), dtype, np.dtype(leaf.dtype), low, high, dtype.kind != "f")
+    declared, finite = np.dtype(leaf.dtype), _finite(dtype, low, high)
+    return LeafRule(path, tuple(leaf.shape), dtype, declared, low, high, dtype.kind != "f", finite)
+
+
+def _finite(
+    dtype: np.dtype[Any], low: NDArray[Any] | None, high: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    if dtype.kind != "f":
+        return None if low is None or high is None else (low, high)
+    least, greatest = np.finfo(dtype).min, np.finfo(dtype).max
+    return np.maximum(-np.inf if low is None else low, least, dtype=dtype), np.minimum(
+        np.inf if high is None else high, greatest, dtype=dtype
+    )
 
 
 def _bounds(leaf: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:

@@ -1,6 +1,6 @@
 """Several copies of an env, stepped one after the other in one process; what they give goes into shared arrays."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -122,6 +122,7 @@ class EnvCopies:
     calls: int = 0
     notes: list[EnvFault] = field(default_factory=list)
     _copies: list[EnvCopy] = field(default_factory=list)
+    _at: list[NDArray[np.int64]] = field(default_factory=list)
     _rules: list[LeafRule] = field(default_factory=list)
     _lost: set[int] = field(default_factory=set)
     _failures: dict[int, int] = field(default_factory=dict)
@@ -135,6 +136,7 @@ class EnvCopies:
         """
         self._rules = leaf_rules(space)
         count = len(self.buffers.reward)
+        self._at = list(self.buffers.at)
         self._copies = [EnvCopy(self.factory, self.first + row, self.seed, self._rules) for row in range(count)]
 
     def reset(self) -> None:
@@ -152,15 +154,17 @@ class EnvCopies:
         Raises:
             CopyError: A copy failed, and training is to stop.
         """
-        actions = self.buffers.action.copy()  # the engine writes the next ones into the same memory
-        before = [leaf.copy() for leaf in self.buffers.observation] if self.care.on_fault == "restart" else []
-        failed = {row: error for row in range(len(self._copies)) if (error := self._step(row, actions[row]))}
-        failed |= {row: error for row, error in self._wrong_values().items() if row not in failed}
+        buffers = self.buffers
+        actions = list(buffers.action.copy())  # the engine writes the next ones into the same memory
+        before = [leaf.copy() for leaf in buffers.observation] if self.care.on_fault == "restart" else []
+        failed = {row: error for row, action in enumerate(actions) if (error := self._step(row, action))}
+        if not self._sound(buffers.observation):
+            failed |= {row: error for row, error in self._wrong_values().items() if row not in failed}
         for row, error in failed.items():
             self._recover(row, error, [leaf[row] for leaf in before])
-        for row in map(int, np.flatnonzero(self.buffers.terminated | self.buffers.truncated)):
-            if row not in failed:
-                self._finish(row)
+        done = (buffers.terminated | buffers.truncated).tobytes()
+        if 1 in done:
+            self._finish_all(row for row, one in enumerate(done) if one and row not in failed)
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Returns plain data of every copy."""
@@ -206,7 +210,10 @@ class EnvCopies:
         if row in self._lost:
             self._write_end(row)
             return None
-        self._ask(row, 1)
+        at = self._at[row]
+        self.calls += 1
+        at[1] += 1
+        at[2] = 1
         try:
             parts, reward, terminated, truncated = copy.step(action)
         except CopyError as error:
@@ -214,22 +221,19 @@ class EnvCopies:
         except HangError as hang:
             return hang.error
         finally:
-            buffers.at[row, 2] = 0
+            at[2] = 0
         for leaf, part in zip(buffers.observation, parts, strict=True):
             leaf[row] = part
         buffers.reward[row], buffers.terminated[row], buffers.truncated[row] = reward, terminated, truncated
         return None
 
-    def _ask(self, row: int, steps: int) -> None:
-        self.calls += 1
-        where = self.buffers.at[row]
-        where[1] += steps
-        where[2] = 1
-
     def _write_end(self, row: int) -> None:
         """An episode whose env was lost ends where it was seen last."""
         self._lost.discard(row)
         self.buffers.reward[row], self.buffers.terminated[row], self.buffers.truncated[row] = 0.0, False, True
+
+    def _sound(self, observation: Sequence[NDArray[Any]]) -> bool:
+        return all(rule.sound(leaf) for rule, leaf in zip(self._rules, observation, strict=True))
 
     def _wrong_values(self, rows: slice = slice(None)) -> dict[int, CopyError]:
         wrong: dict[int, CopyError] = {}
@@ -269,16 +273,17 @@ class EnvCopies:
         self._copies[row].again()
         self._begin(row)
 
-    def _finish(self, row: int) -> None:
-        for final, leaf in zip(self.buffers.final, self.buffers.observation, strict=True):
-            final[row] = leaf[row]
-        self._failures.pop(row, None)
-        self._begin(row)
+    def _finish_all(self, rows: Iterable[int]) -> None:
+        for row in rows:
+            for final, leaf in zip(self.buffers.final, self.buffers.observation, strict=True):
+                final[row] = leaf[row]
+            self._failures.pop(row, None)
+            self._begin(row)
 
     def _begin(self, row: int) -> None:
         copy, buffers = self._copies[row], self.buffers
-        buffers.at[row, 1] = 0
-        self._ask(row, 0)
+        self.calls += 1
+        buffers.at[row, 1:] = 0, 1
         try:
             parts = copy.reset()
         except HangError as hang:
@@ -288,9 +293,11 @@ class EnvCopies:
         self._locate(row)
         for leaf, part in zip(buffers.observation, parts, strict=True):
             leaf[row] = part
-        wrong = self._wrong_values(slice(row, row + 1))
-        if wrong:
-            raise wrong[row]
+        part = slice(row, row + 1)
+        if not self._sound([leaf[part] for leaf in buffers.observation]):
+            wrong = self._wrong_values(part)
+            if wrong:
+                raise wrong[row]
 
     def _locate(self, row: int) -> None:
         self.buffers.at[row, :2] = self._copies[row].episode, self._copies[row].steps

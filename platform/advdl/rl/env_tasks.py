@@ -1,7 +1,7 @@
 """EnvTasks: a family of tasks that differ in an env's params. The contract of those plugins, of the kind ``tasks``."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -20,7 +20,9 @@ class EnvTasks(abc.ABC):
         horizon: Steps of an episode at most.
         gamma: Discount factor.
         trace: Decay of generalised advantage estimation.
+        support_trace: The same for the episodes that a step of adaptation learns from; None for ``trace``.
         ranges: Least and greatest value of each param that differs from task to task.
+        mirrored: Params whose negative lies in the range as well.
     """
 
     env: CompiledEnv
@@ -28,7 +30,9 @@ class EnvTasks(abc.ABC):
     horizon: int
     gamma: float
     trace: float
+    support_trace: float | None = None
     ranges: Mapping[str, tuple[float, float]]
+    mirrored: Sequence[str] = ()
 
     @property
     def spec(self) -> DataSpec:

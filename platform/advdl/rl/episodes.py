@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from advdl.rl.host_vector import HostVectorEnv
@@ -25,6 +26,7 @@ class Episodes:
     def __init__(self, env: Any, first_carry: Any, seed: int) -> None:
         self._env, self._first_carry, self._seed = env, first_carry, seed
         self._space = env.single_observation_space
+        self._nested = isinstance(self._space, spaces.Dict | spaces.Tuple)
         self._dtypes = [stored_dtype(leaf) for _, leaf in leaves(self._space)]
         self.carry: Any = first_carry
         self.returns = np.zeros(env.num_envs, np.float64)
@@ -45,11 +47,11 @@ class Episodes:
         seen = self._parts(observation)
         self.returns += reward
         self.lengths += 1
-        truncated = truncated & ~terminated
-        done = terminated | truncated
         following = seen
         self.carry = carry
-        if done.any():
+        if 1 in terminated.tobytes() or 1 in truncated.tobytes():
+            done = terminated | truncated
+            truncated = truncated & ~terminated
             following = self._with_final(seen, info["final_obs"], done)
             self._finish(done)
         self.observation = seen
@@ -136,5 +138,5 @@ class Episodes:
         return last, (np.zeros(len(everywhere), np.float32), ~everywhere, everywhere)
 
     def _parts(self, observation: Any) -> Leaves:
-        parts = flatten(self._space, observation)
+        parts = flatten(self._space, observation) if self._nested else [observation]
         return [np.asarray(part, dtype) for part, dtype in zip(parts, self._dtypes, strict=True)]

@@ -1,5 +1,6 @@
 """Acting in Python: an agent's ``act`` as a function of arrays, without a TensorFlow call a step where that can be."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,11 +40,19 @@ class HostActing:
         num_envs: Copies.
         total: The run's length in env steps.
         stream: The random numbers of acting.
+        jit: Whether random numbers are those that XLA draws, where it can compile the agent's ``act``.
         say: Told why NumPy does not act.
     """
 
     def __init__(
-        self, agent: Agent, *, num_envs: int, total: float, stream: Stream, say: Callable[[str], None] = print
+        self,
+        agent: Agent,
+        *,
+        num_envs: int,
+        total: float,
+        stream: Stream,
+        jit: bool = False,
+        say: Callable[[str], None] = print,
     ) -> None:
         self._agent, self._num_envs, self._total, self._stream = agent, num_envs, total, stream
         self._space = agent.spaces.observation
@@ -55,8 +64,8 @@ class HostActing:
         carried = [tf.TensorSpec(part.shape, part.dtype) for part in tf.nest.flatten(self.first_carry)]
         self._seen = len(specs)
         inputs = [*specs, *carried]
-        step = tf.TensorSpec([], tf.int64)
-        self._tensorflow = tf.function(self._act, autograph=False).get_concrete_function(*inputs, step)
+        self._jit = jit
+        self._tensorflow = self._traced(inputs)
         self._structure = self._tensorflow.structured_outputs
         self._extras, self._metrics = (sorted(self._structure[part]) for part in ("extras", "metrics"))
         self._weights: Sequence[NDArray[Any]] = ()
@@ -144,9 +153,19 @@ class HostActing:
         flat = self._tensorflow(*map(tf.constant, parts), tf.constant(step, tf.int64))
         return [tensor.numpy() for tensor in tf.nest.flatten(flat)]
 
+    def _traced(self, inputs: Sequence[tf.TensorSpec]) -> Any:
+        step = tf.TensorSpec([], tf.int64)
+        if self._jit:
+            compiled = tf.function(self._act, autograph=False, jit_compile=True).get_concrete_function(*inputs, step)
+            with contextlib.suppress(tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+                compiled(*(tf.zeros(spec.shape, spec.dtype) for spec in inputs), tf.constant(0, tf.int64))
+                return compiled
+            self._jit = False
+        return tf.function(self._act, autograph=False).get_concrete_function(*inputs, step)
+
     def _numpy_program(self, specs: Sequence[tf.TensorSpec], say: Callable[[str], None]) -> NumpyProgram | None:
         try:
-            program = NumpyProgram(self._act, self._tensorflow, specs)
+            program = NumpyProgram(self._act, self._tensorflow, specs, jit=self._jit)
             self._prove(program)
         except UnsupportedError as error:
             say(f"acting goes through TensorFlow, which costs up to a millisecond a step: {error}")

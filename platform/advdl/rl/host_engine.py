@@ -1,5 +1,6 @@
 """The host engine: any Gymnasium env, stepped in Python; storing and updating in one compiled call a round."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from advdl.errors import UsageError
 from advdl.rl.agent import Agent
 from advdl.rl.episodes import Episodes
 from advdl.rl.host_acting import HostActing
-from advdl.rl.source import Source
+from advdl.rl.host_vector import HostVectorEnv
+from advdl.rl.source import RoundSource, Source
 from advdl.rl.staging import Staging
 from advdl.rl.updating import Updating
 from advdl.training.compilation import Compilation, as_compilation
@@ -71,8 +73,14 @@ class HostEngine:
         self.metrics = RunningMeans()
         self.source = source
         self._updating = Updating(trainer, source, self.metrics, seed)
+        self._compilation = as_compilation(jit, agent)
         self._acting = HostActing(
-            agent, num_envs=env.num_envs, total=float(total_steps), stream=Stream(seed, "act"), say=say
+            agent,
+            num_envs=env.num_envs,
+            total=float(total_steps),
+            stream=Stream(seed, "act"),
+            jit=self._compilation.assumed,
+            say=say,
         )
         self._staging = Staging(
             agent.spaces, self._acting, num_envs=env.num_envs, capacity=self._round_after(_FAR, _LONGEST_ROUND)
@@ -81,9 +89,8 @@ class HostEngine:
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
         self._figures = np.zeros((self._staging.capacity, len(self._metric_names) + 3), np.float32)
-        self._compilation = as_compilation(jit, agent)
         self._xla = self._compilation.assumed
-        self._program = self._compiled()
+        self._program: Any = None
         self._fresh = False
         self._stopwatch = stopwatch or Stopwatch()
 
@@ -95,9 +102,12 @@ class HostEngine:
 
     def build(self) -> None:
         """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
-        scalar = tf.TensorSpec([], tf.int64)
-        figures = tf.TensorSpec(self._figures.shape, tf.float32)
-        self._program.get_concrete_function(self._staging.specs, figures, scalar, scalar)
+        jits = self._trainer.jits(self._xla)
+        self._apart = jits and self._compilation.apart
+        program = tf.function(self._learn, jit_compile=jits and not self._apart, autograph=False)
+        scalar, figures = tf.TensorSpec([], tf.int64), tf.TensorSpec(self._figures.shape, tf.float32)
+        # The trace itself is called: finding it by its arguments takes as long as an update.
+        self._program = program.get_concrete_function(*self._staging.specs, figures, scalar, scalar)
 
     def advance(self, until: int) -> None:
         """Makes steps for about one chunk, never past ``until`` env steps.
@@ -107,8 +117,9 @@ class HostEngine:
             EnvFaultError: The env failed; the message says which copy, and how to see it again.
         """
         if self._trainer.jits(True) and self._compilation.decide() != self._xla:
-            self._xla = False
-            self._program = self._compiled()
+            self._xla, self._program = False, None
+        if self._program is None:
+            self.build()
         self._episodes.take_back()
         if not self._fresh:
             self._acting.reread()
@@ -117,7 +128,8 @@ class HostEngine:
         began, iteration = time.perf_counter(), int(self._iteration)
         while iteration < ends:
             count = self._round_after(iteration, min(ends - iteration, self._staging.capacity))
-            self._collect(iteration, count)
+            with self._watched():
+                self._collect(iteration, count)
             with self._stopwatch.span("update"):
                 self._take_in(iteration, count)
             iteration += count
@@ -142,11 +154,6 @@ class HostEngine:
     def close(self) -> None:
         """Closes the env."""
         self._env.close()
-
-    def _compiled(self) -> Any:
-        jits = self._trainer.jits(self._xla)
-        self._apart = jits and self._compilation.apart
-        return tf.function(self._learn, jit_compile=jits and not self._apart, autograph=False)
 
     def _round_after(self, iteration: int, most: int) -> int:
         """Returns how many steps of all copies follow before updates are due, at most ``most``."""
@@ -173,36 +180,50 @@ class HostEngine:
             stepping += clock() - decided
             acting += decided - start
             staging.write(row, seen, acted, following, outcome)
-            self._figures[row, :] = np.array([*acted.metrics.values(), *episodes.take_ended()], self._figures.dtype)
+            self._figures[row] = (*acted.metrics.values(), *episodes.take_ended())
         for name, seconds in (("act", acting), ("env", stepping), ("stage", clock() - began - acting - stepping)):
             self._stopwatch.add(name, seconds)
+
+    def _watched(self) -> contextlib.AbstractContextManager[None]:
+        """Has an env of ours watch over a whole round at once."""
+        env = self._env
+        return env.watched() if isinstance(env, HostVectorEnv) else contextlib.nullcontext()
 
     def _take_in(self, iteration: int, count: int) -> None:
         arrays = [tf.constant(array) for array in self._staging.arrays]
         numbers = (tf.constant(number, tf.int64) for number in (iteration, count))
         with self._trainer.guard():
-            values = self._program(arrays, tf.constant(self._figures), *numbers)
+            healthy, *values = self._program(*arrays, tf.constant(self._figures), *numbers)
         self._acting.refresh([value.numpy() for value in values])
-        if not bool(self._trainer.healthy):
+        if not bool(healthy):
             raise self._updating.diagnosis()
 
-    def _learn(
-        self, arrays: Sequence[tf.Tensor], figures: tf.Tensor, iteration: tf.Tensor, count: tf.Tensor
-    ) -> list[tf.Tensor]:
-        """Stores ``count`` staged steps and makes the updates that are due after each of them."""
+    def _learn(self, *inputs: tf.Tensor) -> list[tf.Tensor]:
+        """Stores staged steps and makes the updates that are due after each of them.
 
-        def go_on(row: tf.Tensor) -> tf.Tensor:
-            return tf.logical_and(row < count, self._trainer.healthy.read_value())
+        Args:
+            inputs: The staged arrays, the steps' figures, the count of steps before, and how many are staged.
 
-        def body(row: tf.Tensor) -> tuple[tf.Tensor]:
-            self.source.add(self._staging.transition(arrays, row))
-            self._report(tf.gather(figures, row))
-            self._updating.after((iteration + row + 1) * self._num_envs, apart=self._apart)
-            self._iteration.assign(iteration + row + 1)
-            return (row + 1,)
+        Returns:
+            Whether training is healthy, and the values that acting needs.
+        """
+        *arrays, figures, iteration, count = inputs
+        if isinstance(self.source, RoundSource):
+            self.source.add_round(self._staging.transitions(arrays), count)
+            _for_each(count, lambda row: self._report(tf.gather(figures, row)))
+            self._advance_to(iteration + count)
+        else:
+            _for_each(count, lambda row: self._store(arrays, figures, iteration, row), self._trainer.healthy)
+        return [variable.read_value() for variable in (self._trainer.healthy, *self._acting.variables)]
 
-        tf.while_loop(go_on, body, (tf.constant(0, tf.int64),), parallel_iterations=1)
-        return [variable.read_value() for variable in self._acting.variables]
+    def _store(self, arrays: Sequence[tf.Tensor], figures: tf.Tensor, iteration: tf.Tensor, row: tf.Tensor) -> None:
+        self.source.add(self._staging.transition(arrays, row))
+        self._report(tf.gather(figures, row))
+        self._advance_to(iteration + row + 1)
+
+    def _advance_to(self, iteration: tf.Tensor) -> None:
+        self._updating.after(iteration * self._num_envs, apart=self._apart)
+        self._iteration.assign(iteration)
 
     def _report(self, figures: tf.Tensor) -> None:
         """Adds one step's figures: step by step, so that how steps are staged changes no bit of a sum."""
@@ -211,6 +232,19 @@ class HostEngine:
         returns, lengths, count = tf.unstack(figures[-3:])
         self.metrics.add("rollout/return", returns, count)
         self.metrics.add("rollout/length", lengths, count)
+
+
+def _for_each(count: tf.Tensor, action: Callable[[tf.Tensor], None], healthy: tf.Variable | None = None) -> None:
+    """Acts on 0 to ``count``; stops early when training is no longer healthy."""
+
+    def go_on(row: tf.Tensor) -> tf.Tensor:
+        return row < count if healthy is None else tf.logical_and(row < count, healthy.read_value())
+
+    def body(row: tf.Tensor) -> tuple[tf.Tensor]:
+        action(row)
+        return (row + 1,)
+
+    tf.while_loop(go_on, body, (tf.constant(0, tf.int64),), parallel_iterations=1)
 
 
 def _require_same_step(env: Any) -> None:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -63,6 +64,7 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
         self._id, self._say, self._care = factory.id, say, care or Care()
         with factory.checked() as env:
             self.single_observation_space, self.single_action_space = env.observation_space, env.action_space
+        self._nested = isinstance(self.single_observation_space, spaces.Dict | spaces.Tuple)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._runners: RunnerPool | None = None
@@ -88,17 +90,22 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
         """
         buffers = self._copies.buffers
         buffers.action[...] = actions
-        with self._named(), self._alarm:
-            self._copies.step()
-        ended = buffers.terminated | buffers.truncated
-        info = {"final_obs": unflatten(self.single_observation_space, buffers.final)} if ended.any() else {}
-        return (
-            self._observation(),
-            buffers.reward.copy(),
-            buffers.terminated.copy(),
-            buffers.truncated.copy(),
-            info,
-        )
+        try:
+            with self._alarm:
+                self._copies.step()
+        except CopyError as error:
+            raise self._error(error) from error.__cause__
+        if self._copies.notes:
+            self._say_notes()
+        terminated, truncated = buffers.terminated.copy(), buffers.truncated.copy()
+        info = {}
+        if 1 in terminated.tobytes() or 1 in truncated.tobytes():
+            info["final_obs"] = unflatten(self.single_observation_space, buffers.final)
+        return self._observation(), buffers.reward.copy(), terminated, truncated, info
+
+    def watched(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context around many steps: watching over each of them by itself takes longer than a short step."""
+        return self._alarm
 
     def snapshot(self) -> bytes:
         """Returns all that ``restore`` needs, as JSON."""
@@ -176,7 +183,7 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _observation(self) -> Any:
         copies = [leaf.copy() for leaf in self._copies.buffers.observation]
-        return unflatten(self.single_observation_space, copies)
+        return unflatten(self.single_observation_space, copies) if self._nested else copies[0]
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -184,11 +191,16 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
         try:
             yield
         except CopyError as error:
-            raise EnvFaultError(error.fault, self._id) from error.__cause__
-        if self._copies.notes:
-            for fault in self._copies.notes:
-                self._say(self._note(fault))
-            self._copies.notes.clear()
+            raise self._error(error) from error.__cause__
+        self._say_notes()
+
+    def _error(self, error: CopyError) -> EnvFaultError:
+        return EnvFaultError(error.fault, self._id)
+
+    def _say_notes(self) -> None:
+        for fault in self._copies.notes:
+            self._say(self._note(fault))
+        self._copies.notes.clear()
 
     def _note(self, fault: EnvFault) -> str:
         if "out of bounds" in fault.what and self._care.bounds == "warn":
@@ -197,22 +209,27 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
 
 
 class _Alarm:
-    """Interrupts an env in this process that does not come back. Only a main thread can be interrupted."""
+    """Interrupts an env in this process that does not come back. Only a main thread can be interrupted.
+
+    May be entered again while it is on: it stays on until it is left as often.
+    """
 
     def __init__(self, copies: "EnvCopies | WorkerPool | RunnerPool", seconds: float) -> None:
         reachable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         self._copies = copies if isinstance(copies, EnvCopies) and reachable else None
-        self._seconds, self._seen = seconds, -1
+        self._seconds, self._seen, self._depth = seconds, -1, 0
         self._before: Any = None
 
     def __enter__(self) -> None:
-        if self._copies:
+        self._depth += 1
+        if self._copies and self._depth == 1:
             self._seen = -1
             self._before = signal.signal(signal.SIGALRM, self._ring)
             signal.setitimer(signal.ITIMER_REAL, self._seconds, self._seconds)
 
     def __exit__(self, *exception: object) -> None:
-        if self._copies:
+        self._depth -= 1
+        if self._copies and not self._depth:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before or signal.SIG_DFL)
 

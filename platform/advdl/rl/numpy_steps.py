@@ -78,7 +78,13 @@ class NumpySteps:
 def carry_out(instructions: Sequence[Instruction], values: list[Any]) -> None:
     """Makes calls, whose arguments and results are in ``values``."""
     for instruction in instructions:
-        result = instruction.function(*[values[place] for place in instruction.inputs])
+        inputs = instruction.inputs
+        if len(inputs) == 2:  # most have two; a list of them costs as much as a small product
+            result = instruction.function(values[inputs[0]], values[inputs[1]])
+        elif len(inputs) == 1:
+            result = instruction.function(values[inputs[0]])
+        else:
+            result = instruction.function(*[values[place] for place in inputs])
         if instruction.several:
             values[instruction.output : instruction.output + instruction.several] = result
         else:

@@ -90,6 +90,23 @@ class RolloutSource:
         self._made.assign(0)
         _when(self._full(), self._prepare)
 
+    def add_round(self, transitions: Transition, count: tf.Tensor) -> None:
+        """Writes ``count`` steps of every env copy; no rollout ends before the last of them."""
+        # Where in the round each step of the rollout comes from; shapes must not depend on the count.
+        rows = tf.range(self._horizon, dtype=tf.int64) - self._added % self._horizon
+        written = (rows >= 0) & (rows < count)
+
+        def write(variable: tf.Variable, values: tf.Tensor) -> None:
+            taken = tf.gather(tf.cast(values, variable.dtype), tf.clip_by_value(rows, 0, values.shape[0] - 1))
+            chosen = tf.reshape(written, (-1, *[1] * (len(variable.shape) - 1)))
+            variable.assign(tf.where(chosen, taken, variable))
+
+        for name, variables in self._fields.items():
+            tf.nest.map_structure(write, variables, transitions[name])
+        self._added.assign_add(count)
+        self._made.assign(0)
+        _when(self._full(), self._prepare)
+
     def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
         """Returns ``epochs * batches`` when a rollout is full and its round has not been stopped, else 0."""
         del env_steps

@@ -76,7 +76,10 @@ class Staging:
             arrays: Tensors of the values of ``arrays``.
             row: Which step.
         """
-        parts = [tf.gather(array, row) for array in arrays]
+        return self.transitions([tf.gather(array, row) for array in arrays])
+
+    def transitions(self, parts: Sequence[tf.Tensor]) -> Mapping[str, Any]:
+        """Names the values of one staged step, or of all of them: ``[capacity, num_envs, ...]``."""
         count = self._leaves
         seen, following, rest = parts[:count], parts[count : 2 * count], parts[2 * count :]
         action, reward, terminated, truncated, *extras = rest

@@ -46,22 +46,39 @@ def play(
         return index + 1, after, alive, {name: stored[name].write(index, value) for name, value in row.items()}
 
     start = (tf.constant(0), state, tf.ones([total]), stored)
-    _, _, _, stored = tf.while_loop(lambda index, *_: index < tasks.horizon, body, start, parallel_iterations=1)
+
+    def go_on(index: tf.Tensor, state: Any, alive: tf.Tensor, stored: Any) -> tf.Tensor:
+        """Steps that nobody lives to see are zeros, which the arrays hold from the start."""
+        del state, stored
+        return (index < tasks.horizon) & tf.reduce_any(alive > 0)
+
+    _, _, _, stored = tf.while_loop(go_on, body, start, parallel_iterations=1)
     return {name: _by_task(array.stack(), count, each) for name, array in stored.items()}
 
 
-def advantages(tasks: EnvTasks, episodes: Episodes) -> Episodes:
+def support_advantages(tasks: EnvTasks, episodes: Episodes) -> Episodes:
+    """Turns episodes into the batches that a step of adaptation learns from; see ``advantages``."""
+    return advantages(tasks, episodes, trace=tasks.trace if tasks.support_trace is None else tasks.support_trace)
+
+
+def advantages(tasks: EnvTasks, episodes: Episodes, *, trace: float | None = None) -> Episodes:
     """Turns episodes into batches ``[tasks, samples, ...]`` for a learner's loss.
 
     The value of a state is a linear function of features of it and of time, fitted to each task's own returns (Duan et
     al. 2016); advantages are generalised (Schulman et al. 2016) and normalised in each task.
+
+    Args:
+        tasks: Says the discount factor and the decay.
+        episodes: What was played.
+        trace: Another decay than the tasks'.
     """
+    decay = tasks.gamma * (tasks.trace if trace is None else trace)
     alive, reward = episodes["alive"], episodes["reward"]
     features = _features(episodes["x"], alive)
     values = _fitted(features, _summed(reward, tasks.gamma), alive)
     following = tf.pad(values[..., 1:] * alive[..., 1:], [[0, 0], [0, 0], [0, 1]])
     deltas = (reward + tasks.gamma * following - values) * alive
-    advantage = _normalised(_summed(deltas, tasks.gamma * tasks.trace), alive)
+    advantage = _normalised(_summed(deltas, decay), alive)
     parts = {"x": episodes["x"], "c": episodes["c"], "log_prob": episodes["log_prob"]}
     return {name: _samples(value) for name, value in {**parts, "advantage": advantage, "weight": alive}.items()}
 
