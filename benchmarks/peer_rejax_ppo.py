@@ -3,8 +3,8 @@
 python peer_rejax_ppo.py GAME SEED STEPS
 
 The settings are those of advdl's recipes, but that the rate does not fall and rewards are not scaled; the networks are
-two of two layers of 256, one for the policy and one for the values. Compilation is not timed. Prints one JSON object. rejax 0.1.3 needs a gymnax before 1.0, whose step returns five
-values.
+two of two layers of 256, one for the policy and one for the values. Compilation is not timed. Prints one JSON object.
+rejax 0.1.3 needs a gymnax before 1.0, whose step returns five values.
 """
 
 import json
