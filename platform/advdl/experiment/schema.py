@@ -70,9 +70,17 @@ class Env(Section):
         [],
         description="wrappers around each copy: of gymnasium.wrappers by name, or module:Class; tables have options",
     )
+    vector: Literal["copies", "gymnasium", "envpool"] = Field(
+        "copies",
+        description="who steps them in the host engine: advdl each copy, the env's own vector entry point, or EnvPool",
+    )
+    vector_options: dict[str, Any] = Field({}, description="further arguments of that entry point, or of envpool.make")
     workers: int = Field(0, ge=0, description="processes that the host engine steps the copies in; 0 is this one")
     runners: Annotated[str, Field(pattern=r"^(ray:[1-9][0-9]*)?$")] = Field(
         "", description="Ray actors that step the copies and act in them, such as ray:4; empty for none"
+    )
+    overlap: bool = Field(
+        False, description="whether an off-policy agent's next steps are made during its updates, a round behind"
     )
     timeout: Finite = Field(60.0, gt=0, description="seconds that a step or a reset of the host engine may take")
     on_fault: Literal["stop", "restart"] = Field(
@@ -191,6 +199,10 @@ class WorldModel(Section):
     )
     random: Finite = Field(0.1, ge=0, le=1, description="share of random actions among the agent's real steps")
     untrained: bool = Field(False, description="whether the model keeps its random weights: a control that must fail")
+    start_from: str = Field("", description="a run whose model and real transitions this one goes on with")
+    reward: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$")] = Field(
+        "", description="module:function that gives the model's rewards, of what is seen, done and seen then"
+    )
 
 
 class DataModel(Section):
@@ -204,7 +216,8 @@ class DataModel(Section):
     store: int = Field(20_000, ge=1, description="synthetic transitions that are drawn after each fit")
     untrained: bool = Field(False, description="whether the model keeps its random weights: a control")
     offline: str = Field(
-        "", description="a file of transitions, or a run that has one: the agent learns from them alone, in updates"
+        "",
+        description="transitions (a file, a run that has one, minari:ID) that it learns from alone; steps are updates",
     )
 
 
