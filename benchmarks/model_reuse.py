@@ -38,7 +38,7 @@ AGENT = {
 IMAGINED, COPIES = 80, 64
 
 
-class Turned(gymnasium.RewardWrapper[Any, Any, Any]):
+class Turned(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Pendulum whose reward is highest where it points sideways; rewards are of what was seen before the step."""
 
     def reset(self, **kwargs: Any) -> Any:
