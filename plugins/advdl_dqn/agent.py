@@ -15,7 +15,18 @@ from advdl.training import Aux, Batch, Objective
 from advdl.training.randomness import fold
 from advdl_dqn.heads import Head, head_of
 from advdl_dqn.network import QNetwork, copy_weights
-from advdl_dqn.options import Backbone, Count, Distributional, Loss, NotNegative, Positive, Schedule, Share, Units
+from advdl_dqn.options import (
+    Backbone,
+    Count,
+    Distributional,
+    Loss,
+    NotNegative,
+    Positive,
+    Schedule,
+    Share,
+    Store,
+    Units,
+)
 from advdl_dqn.targets import discounts
 
 
@@ -46,6 +57,9 @@ class DQN(Agent):
             then stores each once. 1 stores any array once, 0 stores observation and next observation whole.
         batch_size: Transitions in a batch.
         buffer_size: Transitions that the replay keeps.
+        buffer_store: Where it keeps observations: memory, or disk for a buffer that is larger; that needs the host
+            engine.
+        buffer_folder: Where a folder for them is made on the disk; empty for the run's folder.
         learning_starts: Env steps before the first update.
         train_every: Env steps from one round of updates to the next.
         updates: Updates in a round.
@@ -53,6 +67,7 @@ class DQN(Agent):
     """
 
     name: ClassVar[str] = "dqn"
+    off_policy: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -78,6 +93,8 @@ class DQN(Agent):
         frame_stack: NotNegative = 0,
         batch_size: Count = 64,
         buffer_size: Count = 100_000,
+        buffer_store: Store = "memory",
+        buffer_folder: str = "",
         learning_starts: NotNegative = 1_000,
         train_every: Count = 4,
         updates: Count = 1,
@@ -95,6 +112,7 @@ class DQN(Agent):
             "n_step": n_step,
             "gamma": gamma,
             "frame_stack": frame_stack,
+            "folder": buffer_folder if buffer_store == "disk" else None,
         }
         self._priority_exponent = priority_exponent if prioritized else None
         self._head: Head = head_of(distributional, loss, atoms=atoms, low=lowest_return, high=highest_return)

@@ -5,7 +5,18 @@ from typing import ClassVar
 from advdl.plugin import Choice
 from advdl.rl import Spaces
 from advdl_dqn.agent import DQN
-from advdl_dqn.options import Backbone, Count, Distributional, Loss, NotNegative, Positive, Schedule, Share, Units
+from advdl_dqn.options import (
+    Backbone,
+    Count,
+    Distributional,
+    Loss,
+    NotNegative,
+    Positive,
+    Schedule,
+    Share,
+    Store,
+    Units,
+)
 
 
 class Rainbow(DQN):
@@ -37,6 +48,9 @@ class Rainbow(DQN):
             then stores each once. 1 stores any array once, 0 stores observation and next observation whole.
         batch_size: Transitions in a batch.
         buffer_size: Transitions that the replay keeps.
+        buffer_store: Where it keeps observations: memory, or disk for a buffer that is larger; that needs the host
+            engine.
+        buffer_folder: Where a folder for them is made on the disk; empty for the run's folder.
         learning_starts: Env steps before the first update.
         train_every: Env steps from one round of updates to the next.
         updates: Updates in a round.
@@ -69,6 +83,8 @@ class Rainbow(DQN):
         frame_stack: NotNegative = 0,
         batch_size: Count = 32,
         buffer_size: Count = 100_000,
+        buffer_store: Store = "memory",
+        buffer_folder: str = "",
         learning_starts: NotNegative = 1_000,
         train_every: Count = 4,
         updates: Count = 1,
@@ -96,6 +112,8 @@ class Rainbow(DQN):
             frame_stack=frame_stack,
             batch_size=batch_size,
             buffer_size=buffer_size,
+            buffer_store=buffer_store,
+            buffer_folder=buffer_folder,
             learning_starts=learning_starts,
             train_every=train_every,
             updates=updates,

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from host_probes import as_observation, factory
 from joint_probe import NAMES, QUESTIONS
 from probe_envs import GAMMA
@@ -15,6 +16,8 @@ from advdl.rl import episodes as episodes_module
 from advdl.rl.env_factory import EnvFactory
 from advdl.rl.host_engine import HostEngine
 from advdl.rl.host_vector import HostVectorEnv
+from advdl.rl.native_steppers import SameStepStepper
+from advdl.rl.native_vector import NativeVectorEnv
 from advdl.rl.policy import HostPolicy
 from advdl.training import Trainer, Tuning
 from advdl.training.optimizers import build_optimizer
@@ -40,10 +43,12 @@ STEPS = {"dqn": 4_000, "ppo": 12_000, "a2c": 50_000, "reinforce": 80_000}
 RATE = {"name": "adam", "learning_rate": {"name": "linear", "start": 0.01, "end": 0.0, "over": 1.0}}
 
 
-def learn(name: str, env: EnvFactory, *, steps: int = 0, **options: Any) -> tuple[Agent, HostPolicy]:
+def learn(
+    name: str, env: EnvFactory, *, steps: int = 0, copies: Any = None, **options: Any
+) -> tuple[Agent, HostPolicy]:
     """Trains; returns the agent and its policy."""
     host, steps = PluginHost.from_environment(), steps or STEPS[name]
-    copies = HostVectorEnv(env, COPIES, seed=0)
+    copies = copies or HostVectorEnv(env, COPIES, seed=0)
     spaces = Spaces(copies.single_observation_space, copies.single_action_space)
     keras.utils.set_random_seed(0)
     settings = {"name": name, "backbone": MLP, "gamma": GAMMA, **AGENTS[name], **options}
@@ -83,6 +88,15 @@ def test_the_agent_solves_the_probes(name: str) -> None:
 def test_also_where_they_are_seen_in_a_dict_of_tuples(name: str) -> None:
     agent, policy = learn(name, factory("HostJoint", nested=True))
     assert max(errors(agent, policy, nested=True).values()) < CLOSE
+
+
+@pytest.mark.parametrize("name", ["dqn", "ppo"])
+def test_also_where_another_librarys_vector_env_steps_them(name: str) -> None:
+    env = factory("HostJoint")
+    stepper = SameStepStepper(SyncVectorEnv([env] * COPIES, autoreset_mode=AutoresetMode.SAME_STEP))
+    spaces = Spaces(stepper.observation_space, stepper.action_space)
+    copies = NativeVectorEnv(stepper, spaces, env_id=env.id, num_envs=COPIES)
+    assert max(errors(*learn(name, env, copies=copies)).values()) < CLOSE
 
 
 def test_a_gaussian_hits_its_target() -> None:

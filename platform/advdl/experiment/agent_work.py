@@ -62,7 +62,11 @@ class AgentWork:
         return int(self._training.trainer.updates)
 
     def keep(self, folder: Path) -> None:
-        """Nothing is needed beside the checkpoints."""
+        """Puts a replay that is on the disk where it stays; nothing else is needed beside the checkpoints."""
+        from advdl.rl.replay_disk import disk_of
+
+        if disk := disk_of(getattr(self._engine, "source", None)):
+            disk.keep(folder)
 
     def build(self) -> None:
         """Traces the engine's program."""
@@ -112,8 +116,10 @@ class AgentWork:
 
 def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> AgentWork:
     """Builds the work of a run of the family ``agent``."""
-    del folder
-    return AgentWork(experiment, build_training(experiment, host))
+    work = AgentWork(experiment, build_training(experiment, host))
+    if folder is not None:
+        work.keep(folder)
+    return work
 
 
 def agent_state(agent: Any) -> "State":

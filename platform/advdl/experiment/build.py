@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from advdl.rl.env_names import PARAMS, EnvFacts, compiled_twin, env_facts
 from advdl.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
     from advdl.plugin.component import Component
     from advdl.plugin.host import PluginHost
     from advdl.rl.agent import Agent
@@ -110,7 +112,8 @@ def _compiled_component(experiment: Experiment, host: "PluginHost") -> "Componen
     """Returns the compiled env that is trained in; None for the host engine."""
     env, engine = experiment.section(Env), experiment.section(General).engine
     twin = compiled_twin(env.id, host)
-    asked_for_host = [name for name in ("wrappers", "workers", "runners") if getattr(env, name)]
+    asked_for_host = [name for name in ("wrappers", "workers", "runners", "overlap") if getattr(env, name)]
+    asked_for_host += ["vector"] if env.vector != "copies" else []
     if engine == "host" or (engine == "auto" and (twin is None or asked_for_host)):
         return None
     if twin is None:
@@ -143,15 +146,29 @@ def _host_engine(
     source: "Source",
     stopwatch: Stopwatch,
 ) -> "Engine":
+    from advdl.rl.host_engine import HostEngine
+
+    say, section = logging.getLogger("advdl").warning, experiment.section(Env)
+    if section.overlap and section.runners:
+        raise UsageError("env.overlap and env.runners exclude each other", hint="runners act by themselves")
+    env = _vector_env(experiment, facts, say)
+    pace = {"overlap": section.overlap, "stopwatch": stopwatch, **_pace(experiment, agent)}
+    return HostEngine(env, agent, trainer, source, say=say, **pace)
+
+
+def _vector_env(experiment: Experiment, facts: EnvFacts, say: Callable[[str], None]) -> "VectorEnv[Any, Any, Any]":
     from advdl.rl.env_copies import Care
     from advdl.rl.env_factory import EnvFactory
-    from advdl.rl.host_engine import HostEngine
     from advdl.rl.host_vector import HostVectorEnv
 
-    env, say = experiment.section(Env), logging.getLogger("advdl").warning
+    env = experiment.section(Env)
+    if env.vector != "copies":
+        return _native_env(env, facts, say)
+    if env.vector_options:
+        raise UsageError("env.vector_options is for another env.vector than 'copies'", hint="copies take env.options")
     if env.workers and env.runners:
         raise UsageError("env.workers and env.runners exclude each other", hint="a runner is a process already")
-    copies = HostVectorEnv(
+    return HostVectorEnv(
         EnvFactory.of(facts.host_id, env.options, env.wrappers),
         env.num,
         seed=experiment.section(General).seed,
@@ -160,7 +177,21 @@ def _host_engine(
         care=Care(env.on_fault, env.bounds, env.timeout),
         say=say,
     )
-    return HostEngine(copies, agent, trainer, source, say=say, stopwatch=stopwatch, **_pace(experiment, agent))
+
+
+def _native_env(env: Env, facts: EnvFacts, say: Callable[[str], None]) -> "VectorEnv[Any, Any, Any]":
+    from advdl.rl.native_steppers import make_stepper
+    from advdl.rl.native_vector import NativeVectorEnv
+    from advdl.rl.spaces import Spaces
+
+    for name in ("workers", "runners"):
+        if getattr(env, name):
+            raise UsageError(f"env.vector={env.vector} and env.{name} exclude each other", hint="it has threads itself")
+    if env.on_fault == "restart":
+        raise UsageError(f"env.on_fault=restart cannot be with env.vector={env.vector}: no copy can be made anew")
+    stepper = make_stepper(env.vector, facts.host_id, env.num, env.vector_options)
+    spaces = Spaces(facts.observation, facts.action)
+    return NativeVectorEnv(stepper, spaces, env_id=facts.host_id, num_envs=env.num, bounds=env.bounds, say=say)
 
 
 def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:

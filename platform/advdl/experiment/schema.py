@@ -70,9 +70,17 @@ class Env(Section):
         [],
         description="wrappers around each copy: of gymnasium.wrappers by name, or module:Class; tables have options",
     )
+    vector: Literal["copies", "gymnasium", "envpool"] = Field(
+        "copies",
+        description="who steps them in the host engine: advdl each copy, the env's own vector entry point, or EnvPool",
+    )
+    vector_options: dict[str, Any] = Field({}, description="further arguments of that entry point, or of envpool.make")
     workers: int = Field(0, ge=0, description="processes that the host engine steps the copies in; 0 is this one")
     runners: Annotated[str, Field(pattern=r"^(ray:[1-9][0-9]*)?$")] = Field(
         "", description="Ray actors that step the copies and act in them, such as ray:4; empty for none"
+    )
+    overlap: bool = Field(
+        False, description="whether an off-policy agent's next steps are made during its updates, a round behind"
     )
     timeout: Finite = Field(60.0, gt=0, description="seconds that a step or a reset of the host engine may take")
     on_fault: Literal["stop", "restart"] = Field(

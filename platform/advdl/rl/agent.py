@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -48,9 +48,14 @@ class Agent(Learner):
     A subclass is called as ``cls(spaces, **options)``; its keyword-only arguments are its options. It refuses spaces
     that it cannot handle with a ``UsageError`` that says which agents can.
 
+    Attributes:
+        off_policy: Whether it learns as well from what an earlier policy did, as Q-learning does from a replay.
+
     Args:
         spaces: What the agent sees and can do.
     """
+
+    off_policy: ClassVar[bool] = False
 
     def __init__(self, spaces: Spaces) -> None:
         self.spaces = spaces

@@ -4,8 +4,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from advdl.errors import UsageError
 from advdl.rl.agent import Agent, Progress
 from advdl.rl.functional import CompiledEnv
+from advdl.rl.replay_disk import disk_of
 from advdl.rl.source import Source
 from advdl.rl.updating import Updating
 from advdl.training.compilation import Compilation, as_compilation
@@ -33,6 +35,9 @@ class CompiledEngine:
             Where updates are to be programs of their own, so are the env's steps.
         chunk_seconds: How long one call may take, in seconds.
         params: The env's parameters, or None for its defaults.
+
+    Raises:
+        UsageError: The source keeps its observations on the disk.
     """
 
     def __init__(
@@ -49,6 +54,8 @@ class CompiledEngine:
         chunk_seconds: float = 1.0,
         params: Any = None,
     ) -> None:
+        if disk_of(source):
+            raise UsageError("a replay on the disk cannot be part of a compiled program", hint="engine=host")
         self._env, self._agent, self._trainer = env, agent, trainer
         self._num_envs, self._total, self._params = num_envs, float(total_steps), params
         self.metrics = RunningMeans()

@@ -1,5 +1,6 @@
 """Several copies of an env, stepped one after the other in one process; what they give goes into shared arrays."""
 
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -219,7 +220,7 @@ class EnvCopies:
         except CopyError as error:
             return error
         except HangError as hang:
-            return hang.error
+            return hang.error.seen_at(traceback.format_exc())
         finally:
             at[2] = 0
         for leaf, part in zip(buffers.observation, parts, strict=True):
@@ -287,7 +288,7 @@ class EnvCopies:
         try:
             parts = copy.reset()
         except HangError as hang:
-            raise hang.error from None
+            raise hang.error.seen_at(traceback.format_exc()) from None
         finally:
             buffers.at[row, 2] = 0
         self._locate(row)

@@ -1,7 +1,7 @@
 """Env faults: what a copy of an env did wrong, with all that is needed to see it happen again."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from advdl.errors import RunError
@@ -14,7 +14,7 @@ class EnvFault:
     Attributes:
         what: What happened, such as ``"raised ValueError: boom"``.
         where: ``"make"``, ``"reset"`` or ``"step"``.
-        index: Which copy.
+        index: Which copy; -1 where a library steps all of them and does not tell.
         step: Steps that the episode had made.
         seed: What the episode was reset with, or None where copies have no seed of their own.
         action: The action, as text; empty outside of ``step``.
@@ -32,9 +32,10 @@ class EnvFault:
     def sentence(self, env_id: str) -> str:
         """Says it in one sentence."""
         at = {"make": "when it was made", "reset": "in reset()"}.get(self.where, f"in step {self.step}")
+        who = "some copy" if self.index < 0 else f"copy {self.index}"
         seed = "" if self.seed is None else f" of the episode with seed {self.seed}"
         action = f" on action {self.action}" if self.action else ""
-        return f"env {env_id!r}, copy {self.index}, {self.what} {at}{seed}{action}"
+        return f"env {env_id!r}, {who}, {self.what} {at}{seed}{action}"
 
     def as_plain(self) -> dict[str, Any]:
         """Returns plain data, for the way from a worker."""
@@ -70,6 +71,10 @@ class CopyError(Exception):
     def __init__(self, fault: EnvFault) -> None:
         super().__init__(fault.what)
         self.fault = fault
+
+    def seen_at(self, trace: str) -> "CopyError":
+        """Returns the same fault with a traceback."""
+        return CopyError(replace(self.fault, traceback=trace))
 
 
 class HangError(BaseException):

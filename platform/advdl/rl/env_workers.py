@@ -5,16 +5,20 @@ and the word that it is made, and tells at once when a worker has died.
 """
 
 import contextlib
+import faulthandler
 import itertools
 import json
 import math
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
@@ -171,6 +175,7 @@ class WorkerPool:
         return answer.get("data")
 
     def _fault_of(self, worker: "_Worker", what: str, where: str) -> EnvFault:
+        trace = worker.stack() if what == _SILENT else ""
         what = f"{what} within {self._care.timeout:g} s" if what == _SILENT else what
         rows = range(worker.task.first, worker.task.last)
         asked = [row for row in rows if self.buffers.at[row, 2]]
@@ -178,7 +183,7 @@ class WorkerPool:
         episode, step, _ = (int(value) for value in self.buffers.at[row])
         action = repr(self.buffers.action[row].tolist()) if where == "step" else ""
         where = "reset" if where == "step" and not step else where
-        return EnvFault(what, where, row, step, copy_seed(self._seed, row, episode), action)
+        return EnvFault(what, where, row, step, copy_seed(self._seed, row, episode), action, trace)
 
     def _replace(self, index: int, fault: EnvFault, before: Sequence[NDArray[Any]]) -> None:
         """Starts another worker in the place of one that was lost; its copies' episodes are cut off."""
@@ -210,9 +215,11 @@ class _Worker:
         self.task = task
         self._pipe, theirs = context.Pipe()
         name = f"advdl-env-{task.first}"
-        self._process = context.Process(
-            target=_main, args=(theirs, block, CloudpickleWrapper(cast(Any, task))), name=name
-        )
+        descriptor, self._stack = tempfile.mkstemp(prefix="advdl-stack-")
+        os.close(descriptor)
+        weakref.finalize(self, Path(self._stack).unlink, missing_ok=True)
+        wrapped = CloudpickleWrapper(cast(Any, task))
+        self._process = context.Process(target=_main, args=(theirs, block, wrapped, self._stack), name=name)
         self._process.daemon = True
         self._process.start()
         theirs.close()
@@ -232,6 +239,18 @@ class _Worker:
         answer: dict[str, Any] = json.loads(content) if content else {}
         return answer
 
+    def stack(self) -> str:
+        """Asks a worker that does not come back where it is; an empty string where it does not say even that."""
+        if self._process.pid is None or not hasattr(faulthandler, "register"):
+            return ""
+        with contextlib.suppress(OSError):
+            os.kill(self._process.pid, signal.SIGUSR1)
+        deadline, size = time.monotonic() + 2.0, -1
+        while time.monotonic() < deadline and (size <= 0 or size != os.path.getsize(self._stack)):
+            size = os.path.getsize(self._stack)
+            time.sleep(0.02)
+        return Path(self._stack).read_text(errors="replace")
+
     def end(self) -> None:
         """Lets the worker go, by force where it does not listen."""
         self.send("close")
@@ -250,9 +269,12 @@ class _Worker:
         return f"ended its process with exit code {code}"
 
 
-def _main(pipe: Connection, block: Any, wrapped: CloudpickleWrapper) -> None:
+def _main(pipe: Connection, block: Any, wrapped: CloudpickleWrapper, stack: str) -> None:
     """A worker's life: do what the pipe says until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    if hasattr(faulthandler, "register"):
+        file = Path(stack).open("w")  # noqa: SIM115 - open as long as the process lives
+        faulthandler.register(signal.SIGUSR1, file)  # for one that hangs
     task = cast(Task, wrapped.fn)
     buffers = _buffers(task.spaces, task.copies, Arena(block)).part(slice(task.first, task.last))
     copies = EnvCopies(task.factory, task.first, task.seed, buffers, task.care)

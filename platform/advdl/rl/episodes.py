@@ -32,7 +32,7 @@ class Episodes:
         self.returns = np.zeros(env.num_envs, np.float64)
         self.lengths = np.zeros(env.num_envs, np.int64)
         self._ended = (0.0, 0.0, 0)
-        self._cut = False
+        self._cut, self._cuts = False, 0
         self.observation: Leaves = self._parts(env.reset(seed=seed)[0])
         self._saved: list[NDArray[Any]] | None = None
         self._variables = self._make_variables()
@@ -89,10 +89,11 @@ class Episodes:
         if isinstance(self._env, HostVectorEnv):
             self._env.restore(found[2].tobytes(), unflatten(self._space, self.observation))
         else:  # its episodes count as cut off where they were saved
-            self._cut = True
+            self._cut, self._cuts = True, int(found[2].tobytes()) + 1
 
     def _present(self) -> list[NDArray[Any]]:
-        snapshot = self._env.snapshot() if isinstance(self._env, HostVectorEnv) else b""
+        own = isinstance(self._env, HostVectorEnv)
+        snapshot = self._env.snapshot() if own else str(self._cuts).encode()
         envs = np.frombuffer(snapshot, np.uint8)
         return [self.returns.copy(), self.lengths.copy(), envs, *self.observation, *tf.nest.flatten(self.carry)]
 
@@ -134,7 +135,7 @@ class Episodes:
         everywhere = np.ones(len(self.returns), np.bool_)
         last = self.observation
         self._finish(everywhere)
-        self.observation = self._parts(self._env.reset(seed=self._seed + 1)[0])
+        self.observation = self._parts(self._env.reset(seed=self._seed + self._cuts)[0])
         return last, (np.zeros(len(everywhere), np.float32), ~everywhere, everywhere)
 
     def _parts(self, observation: Any) -> Leaves:

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
 from advdl.errors import UsageError
 from advdl.rl.agent import Agent
 from advdl.rl.episodes import Episodes
 from advdl.rl.host_acting import HostActing
+from advdl.rl.host_overlap import Overlap, overlap_of
 from advdl.rl.host_vector import HostVectorEnv
+from advdl.rl.replay_disk import disk_of
 from advdl.rl.source import RoundSource, Source
 from advdl.rl.staging import Staging
 from advdl.rl.updating import Updating
@@ -45,12 +48,13 @@ class HostEngine:
         seed: The run's seed.
         jit: Whether XLA compiles the call, or each update in it.
         chunk_seconds: How long ``advance`` may take, in seconds.
+        overlap: Whether the next round is collected while the updates of the last one are made, see ``Overlap``.
         say: Told what a user should know, such as why acting is slow.
         stopwatch: Counts where the time went: ``act``, ``env``, ``stage``, and ``update``, which is the compiled call
             that stores, samples and updates.
 
     Raises:
-        UsageError: The env begins new episodes in another way.
+        UsageError: The env begins new episodes in another way, or nothing may overlap with the agent's updates.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class HostEngine:
         seed: int,
         jit: bool | Compilation = True,
         chunk_seconds: float = 1.0,
+        overlap: bool = False,
         say: Callable[[str], None] = print,
         stopwatch: Stopwatch | None = None,
     ) -> None:
@@ -82,6 +87,7 @@ class HostEngine:
             jit=self._compilation.assumed,
             say=say,
         )
+        self._overlap = overlap_of(agent, self._acting, say) if overlap else None
         self._staging = Staging(
             agent.spaces, self._acting, num_envs=env.num_envs, capacity=self._round_after(_FAR, _LONGEST_ROUND)
         )
@@ -103,7 +109,7 @@ class HostEngine:
     def build(self) -> None:
         """Traces the program; after it every variable of the run exists and a checkpoint can be restored."""
         jits = self._trainer.jits(self._xla)
-        self._apart = jits and self._compilation.apart
+        self._apart = jits and (self._compilation.apart or disk_of(self.source) is not None)
         program = tf.function(self._learn, jit_compile=jits and not self._apart, autograph=False)
         scalar, figures = tf.TensorSpec([], tf.int64), tf.TensorSpec(self._figures.shape, tf.float32)
         # The trace itself is called: finding it by its arguments takes as long as an update.
@@ -121,11 +127,16 @@ class HostEngine:
         if self._program is None:
             self.build()
         self._episodes.take_back()
+        if disk := disk_of(self.source):
+            disk.take_back()
         if not self._fresh:
-            self._acting.reread()
+            self._overlap.take_back() if self._overlap else self._acting.reread()
             self._fresh = True
         ends = -(-until // self._num_envs)
         began, iteration = time.perf_counter(), int(self._iteration)
+        if self._overlap:
+            self._advance_overlapped(self._overlap, iteration, ends, began + self._chunk_seconds)
+            return
         while iteration < ends:
             count = self._round_after(iteration, min(ends - iteration, self._staging.capacity))
             with self._watched():
@@ -138,6 +149,8 @@ class HostEngine:
 
     def weights_changed(self) -> None:
         """NumPy acts with copies of the weights, which are read again."""
+        if self._overlap:
+            self._overlap.reread()
         self._fresh = False
 
     def state(self) -> dict[str, tf.Variable]:
@@ -147,13 +160,41 @@ class HostEngine:
             "source": self.source.state(),
             "metrics": self.metrics.state(),
             "engine": {"iteration": self._iteration, **self._episodes.state(), **self._compilation.state()},
+            "overlap": self._overlap.state() if self._overlap else {},
         }
         self._fresh = False  # the caller may fill the variables
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def close(self) -> None:
         """Closes the env."""
+        if self._overlap:
+            self._overlap.close()
         self._env.close()
+
+    def _advance_overlapped(self, overlap: Overlap, iteration: int, ends: int, deadline: float) -> None:
+        """As ``advance``, only that a round's updates are made while the next one is collected."""
+        count = self._collect_next(iteration, ends)
+        while count:
+            if self._updates_follow(iteration, count):  # however a round is cut into calls, it is acted by one policy
+                overlap.renew()
+            updates = overlap.start(self._taking_in(iteration, count))
+            iteration += count
+            try:
+                count = self._collect_next(iteration, ends) if time.perf_counter() < deadline else 0
+            finally:
+                with self._stopwatch.span("update"):  # what of it was not hidden
+                    overlap.finish(updates)
+
+    def _collect_next(self, iteration: int, ends: int) -> int:
+        count = self._round_after(iteration, min(ends - iteration, self._staging.capacity)) if iteration < ends else 0
+        if count:
+            with self._watched():
+                self._collect(iteration, count)
+        return count
+
+    def _updates_follow(self, iteration: int, count: int) -> bool:
+        before, after = (self.source.updates_in(step * self._num_envs) for step in (iteration, iteration + count))
+        return after > before
 
     def _round_after(self, iteration: int, most: int) -> int:
         """Returns how many steps of all copies follow before updates are due, at most ``most``."""
@@ -189,14 +230,22 @@ class HostEngine:
         env = self._env
         return env.watched() if isinstance(env, HostVectorEnv) else contextlib.nullcontext()
 
+    def _taking_in(self, iteration: int, count: int) -> Callable[[], list[NDArray[Any]]]:
+        """Returns what takes the staged steps in, and gives the weights then; it has copies of what is staged."""
+        inputs = [tf.constant(array) for array in (*self._staging.arrays, self._figures)]
+        numbers = [tf.constant(number, tf.int64) for number in (iteration, count)]
+
+        def take_in() -> list[NDArray[Any]]:
+            with self._trainer.guard():
+                healthy, *values = self._program(*inputs, *numbers)
+            if not bool(healthy):
+                raise self._updating.diagnosis()
+            return [value.numpy() for value in values]
+
+        return take_in
+
     def _take_in(self, iteration: int, count: int) -> None:
-        arrays = [tf.constant(array) for array in self._staging.arrays]
-        numbers = (tf.constant(number, tf.int64) for number in (iteration, count))
-        with self._trainer.guard():
-            healthy, *values = self._program(*arrays, tf.constant(self._figures), *numbers)
-        self._acting.refresh([value.numpy() for value in values])
-        if not bool(healthy):
-            raise self._updating.diagnosis()
+        self._acting.refresh(self._taking_in(iteration, count)())
 
     def _learn(self, *inputs: tf.Tensor) -> list[tf.Tensor]:
         """Stores staged steps and makes the updates that are due after each of them.

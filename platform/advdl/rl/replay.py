@@ -29,6 +29,7 @@ class UniformReplay:
         gamma: Discount factor within these steps.
         frame_stack: Frames that an observation stacks, see ``Frames``: they are then stored once. 1 stores any array
             once, 0 stores observation and next observation whole.
+        folder: Where observations are kept on the disk, see ``Disk``, empty for the run's folder; None for memory.
     """
 
     def __init__(
@@ -44,12 +45,19 @@ class UniformReplay:
         n_step: int = 1,
         gamma: float = 1.0,
         frame_stack: int = 0,
+        folder: str | None = None,
     ) -> None:
         self._rounds = Rounds.of(num_envs, learning_starts=learning_starts, train_every=train_every, updates=updates)
         self._ring = Ring(
-            spaces, num_envs=num_envs, capacity=capacity, n_step=n_step, gamma=gamma, frame_stack=frame_stack
+            spaces,
+            num_envs=num_envs,
+            capacity=capacity,
+            n_step=n_step,
+            gamma=gamma,
+            frame_stack=frame_stack,
+            folder=folder,
         )
-        self.capacity = self._ring.capacity
+        self.capacity, self.disk = self._ring.capacity, self._ring.disk
         self._batch_size = batch_size
 
     def updates_in(self, env_steps: int) -> int:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from advdl.errors import UsageError
 from advdl.rl.huge_pages import prefer_huge_pages
+from advdl.rl.replay_disk import Disk, StoredRows
 from advdl.rl.source import Transition
 
 # Frames beyond one a transition: an episode needs as many more as a stack has, so this is enough for episodes of 32
@@ -37,11 +38,15 @@ class Pairs:
     Args:
         space: What is observed.
         capacity: How many rows.
+        disk: Where they are kept; None for memory.
     """
 
-    def __init__(self, space: gymnasium.Space[Any], capacity: int) -> None:
+    def __init__(self, space: gymnasium.Space[Any], capacity: int, disk: Disk | None = None) -> None:
         self._capacity = capacity
-        self._kept = {name: zeros(space, capacity) for name in ("observation", "next_observation")}
+        self._kept = {
+            name: disk.zeros(space, capacity, name) if disk else zeros(space, capacity)
+            for name in ("observation", "next_observation")
+        }
 
     def add(self, transition: Transition, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Stores both; a row is lost only when the ring overwrites it."""
@@ -80,19 +85,25 @@ class Frames:
         num_envs: Transitions that arrive together.
         capacity: Transitions that are kept, a multiple of ``num_envs``.
         stack: Frames in an observation.
+        disk: Where they are kept; None for memory.
 
     Raises:
         UsageError: The space is not a stack of so many frames.
     """
 
-    def __init__(self, space: gymnasium.Space[Any], *, num_envs: int, capacity: int, stack: int) -> None:
+    def __init__(
+        self, space: gymnasium.Space[Any], *, num_envs: int, capacity: int, stack: int, disk: Disk | None = None
+    ) -> None:
         self._first, self._shape = _frame_of(space, stack)
         self._envs, self._capacity, self._stack = num_envs, capacity, stack
         self._steps = capacity // num_envs
         self._length = self._steps + max(self._steps // _EPISODE, stack) + stack + 1
         # One frame more than the rings need: what a step does not have to write goes there.
-        self._frames = tf.Variable(
-            tf.zeros((num_envs * self._length + 1, *self._shape), _dtype(space)), trainable=False
+        count, dtype = num_envs * self._length + 1, _dtype(space)
+        self._frames: Any = (
+            disk.rows("frames", count, self._shape, dtype.as_numpy_dtype)
+            if disk
+            else tf.Variable(tf.zeros((count, *self._shape), dtype), trainable=False)
         )
         self._newest = tf.Variable(tf.zeros([capacity], tf.int64), trainable=False)
         self._written = tf.Variable(tf.zeros([num_envs], tf.int64), trainable=False)
@@ -126,7 +137,7 @@ class Frames:
     def state(self) -> dict[str, tf.Variable]:
         """Returns the frames and where they belong."""
         return {
-            "frames": self._frames,
+            **named("frames", self._frames),
             "frames/newest": self._newest,
             "frames/written": self._written,
             "frames/oldest": self._oldest,
@@ -151,7 +162,7 @@ class Frames:
     def _rebuilt(self, rows: tf.Tensor, newest: tf.Tensor) -> tf.Tensor:
         numbers = newest[:, None] - self._range(self._stack)[::-1]
         slots = (rows % self._envs)[:, None] * self._length + numbers % self._length
-        frames = tf.gather(self._frames, slots)
+        frames = gather(self._frames, slots)
         if self._first:
             return frames
         rank = len(self._shape)
@@ -182,9 +193,17 @@ class Frames:
         return tf.range(count, dtype=tf.int64)
 
 
-def write(variable: tf.Variable, rows: tf.Tensor, values: tf.Tensor) -> None:
+def write(variable: tf.Variable | StoredRows, rows: tf.Tensor, values: tf.Tensor) -> None:
     """Writes rows in place; traceable."""
+    if isinstance(variable, StoredRows):
+        variable.write(rows, values)
+        return
     variable.scatter_update(tf.IndexedSlices(tf.cast(values, variable.dtype), rows))
+
+
+def gather(variable: tf.Variable | StoredRows, rows: tf.Tensor) -> tf.Tensor:
+    """Returns rows; traceable."""
+    return variable.gather(rows) if isinstance(variable, StoredRows) else tf.gather(variable, rows)
 
 
 def zeros(space: gymnasium.Space[Any], count: int) -> Any:
@@ -206,13 +225,14 @@ def zeros(space: gymnasium.Space[Any], count: int) -> Any:
 
 
 def named(name: str, nest: Any) -> dict[str, tf.Variable]:
-    """Names the leaves of a nest; a single one has the nest's name."""
+    """Names the variables of a nest; a single one has the nest's name. What is on the disk is none."""
     leaves = tf.nest.flatten(nest)
-    return {name: nest} if leaves[0] is nest else {f"{name}/{index:03d}": leaf for index, leaf in enumerate(leaves)}
+    found = {name: nest} if leaves[0] is nest else {f"{name}/{index:03d}": leaf for index, leaf in enumerate(leaves)}
+    return {key: leaf for key, leaf in found.items() if not isinstance(leaf, StoredRows)}
 
 
 def _gathered(nest: Any, rows: tf.Tensor) -> Any:
-    return tf.nest.map_structure(lambda variable: tf.gather(variable, rows), nest)
+    return tf.nest.map_structure(lambda variable: gather(variable, rows), nest)
 
 
 def _dtype(space: gymnasium.Space[Any]) -> tf.DType:

@@ -38,6 +38,7 @@ class PrioritizedReplay:
         n_step: Steps from a batch's ``observation`` to its ``next_observation``.
         gamma: Discount factor within these steps.
         frame_stack: Frames that an observation stacks, to be stored once; 0 stores whole ones.
+        folder: Where observations are kept on the disk, see ``Disk``, empty for the run's folder; None for memory.
     """
 
     def __init__(
@@ -55,12 +56,19 @@ class PrioritizedReplay:
         n_step: int = 1,
         gamma: float = 1.0,
         frame_stack: int = 0,
+        folder: str | None = None,
     ) -> None:
         self._rounds = Rounds.of(num_envs, learning_starts=learning_starts, train_every=train_every, updates=updates)
         self._ring = Ring(
-            spaces, num_envs=num_envs, capacity=capacity, n_step=n_step, gamma=gamma, frame_stack=frame_stack
+            spaces,
+            num_envs=num_envs,
+            capacity=capacity,
+            n_step=n_step,
+            gamma=gamma,
+            frame_stack=frame_stack,
+            folder=folder,
         )
-        self.capacity = self._ring.capacity
+        self.capacity, self.disk = self._ring.capacity, self._ring.disk
         self._num_envs, self._batch_size, self._exponent, self._signal = num_envs, batch_size, exponent, signal
         self._sums = SumTree(self.capacity + 1)  # the last index stands for no transition
         self._greatest = tf.Variable(1.0, trainable=False)

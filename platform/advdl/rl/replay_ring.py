@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from advdl.rl.replay_disk import Disk
 from advdl.rl.replay_frames import Frames, Observations, Pairs, named, write, zeros
 from advdl.rl.source import Transition
 from advdl.rl.spaces import Spaces
@@ -22,18 +23,28 @@ class Ring:
         n_step: Rewards that a batch's ``reward`` sums up.
         gamma: Discount factor of that sum.
         frame_stack: Frames stacked in an observation, to be stored once; 0 stores whole observations.
+        folder: Where observations are kept on the disk, see ``Disk``; None keeps them in memory.
     """
 
     def __init__(
-        self, spaces: Spaces, *, num_envs: int, capacity: int, n_step: int, gamma: float, frame_stack: int
+        self,
+        spaces: Spaces,
+        *,
+        num_envs: int,
+        capacity: int,
+        n_step: int,
+        gamma: float,
+        frame_stack: int,
+        folder: str | None = None,
     ) -> None:
         self.capacity = -(-capacity // num_envs) * num_envs
         self._num_envs, self._n_step, self._gamma = num_envs, n_step, gamma
         self.added = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.disk = None if folder is None else Disk(folder, stride=num_envs, added=self.added)
         self._observations: Observations = (
-            Frames(spaces.observation, num_envs=num_envs, capacity=self.capacity, stack=frame_stack)
+            Frames(spaces.observation, num_envs=num_envs, capacity=self.capacity, stack=frame_stack, disk=self.disk)
             if frame_stack
-            else Pairs(spaces.observation, self.capacity)
+            else Pairs(spaces.observation, self.capacity, self.disk)
         )
         self._fields = {"action": zeros(spaces.action, self.capacity), **self._flags(n_step)}
 
@@ -89,7 +100,9 @@ class Ring:
         }
 
     def state(self) -> dict[str, tf.Variable]:
-        """Returns the transitions and how many there were."""
+        """Returns how many transitions there were and what of them is in memory; a disk is flushed."""
+        if self.disk:
+            self.disk.flush()
         state = {"added": self.added, **self._observations.state()}
         for name, nest in self._fields.items():
             state |= named(name, nest)

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from advdl.errors import UsageError
+from advdl.rl.replay_disk import disk_of
 from advdl.rl.source import Source, Transition
 from advdl.rl.spaces import Spaces
 from advdl.rl.transitions import TransitionCodec, only_transitions
@@ -47,6 +48,8 @@ class SyntheticReplay:
         batch_size: int = 500,
         jit: bool = False,
     ) -> None:
+        if disk_of(real):
+            raise UsageError("synthetic transitions top up a replay in memory, not one on the disk")
         self.codec = TransitionCodec(spaces)
         _check(sampler, self.codec, ratio)
         self._real, self._ratio = real, ratio

@@ -1,7 +1,12 @@
 """The updates that follow an env step; the same code in every engine, so that what is learnt depends on none."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
+from advdl.rl.replay_disk import disk_of
 from advdl.rl.source import Source
 from advdl.training.metrics import RunningMeans
 from advdl.training.randomness import Stream
@@ -34,7 +39,11 @@ class Updating:
         """
         if not self._source.updates_in(_EVER):  # it only keeps: there is no update to trace
             return
-        make = tf.function(self._make, jit_compile=True, autograph=False) if apart else self._make
+        make = self._make
+        if apart and disk_of(self._source):  # drawing goes through Python, and only what follows through XLA
+            make = functools.partial(self._make, update=_by_xla(self._trainer.update))
+        elif apart:
+            make = _by_xla(self._make)
 
         def go_on(index: tf.Tensor) -> tf.Tensor:
             # Asked before every update: a source may end a round early, after what feedback told it.
@@ -48,13 +57,17 @@ class Updating:
         batch = self._source.sample(self._sample.at(step), self._index)
         return self._trainer.diagnose(batch, self._update.at(step))
 
-    def _make(self, index: tf.Tensor) -> tuple[tf.Tensor]:
+    def _make(self, index: tf.Tensor, update: Any = None) -> tuple[tf.Tensor]:
         step = self._trainer.updates.read_value()
         self._index.assign(index)
         batch = self._source.sample(self._sample.at(step), index)
-        report = self._trainer.update(batch, self._update.at(step))
+        report = (update or self._trainer.update)(batch, self._update.at(step))
         self._source.feedback(batch, report)
         for name, value in report.items():
             if value.shape.rank == 0:
                 self._metrics.add(f"learn/{name}", value)
         return (index + 1,)
+
+
+def _by_xla(function: Callable[..., Any]) -> Any:
+    return tf.function(function, jit_compile=True, autograph=False)
