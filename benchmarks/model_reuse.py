@@ -38,7 +38,7 @@ AGENT = {
 IMAGINED, COPIES = 80, 64
 
 
-class Turned(gymnasium.RewardWrapper[Any, Any, Any]):
+class Turned(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Pendulum whose reward is highest where it points sideways; rewards are of what was seen before the step."""
 
     def reset(self, **kwargs: Any) -> Any:
@@ -81,7 +81,8 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
     arguments = parser.parse_args()
     results = Results(arguments.results, recipe_digest("advdl_generative/recipes/diffusion/env.toml"))
-    sizes = {name: getattr(arguments, name) for name in ("old", "steps", "imagined", "updates", "episodes")}
+    sizes = {name: getattr(arguments, name) for name in ("old", "steps", "imagined", "episodes")}
+    sizes["model_updates"] = arguments.updates
     rows: list[Row] = []
     with workplace() as folder:
         for seed in arguments.seeds:
