@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {"maml": {}, "ppo on the family": {"adapte
 
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0")
-    parser.add_argument("--iterations", type=int, default=100, help="meta-iterations of at most 100,000 env steps")
+    parser.add_argument("--iterations", type=int, default=120, help="meta-iterations of at most 100,000 env steps")
     parser.add_argument("--tasks", type=int, default=10, help="held-out tasks")
     arguments = parser.parse_args()
     tasks = drawn(arguments.tasks)

@@ -13,28 +13,36 @@ from advdl_generative.ddpm import Ddpm, Network, Prediction
 from advdl_generative.denoisers import dense_denoiser, unet
 from advdl_generative.edm import DATA_DEVIATION, Edm
 from advdl_generative.family import Family, check_image, track, twins
+from advdl_generative.flow import Flow
 
 Count = Annotated[int, Gt(0)]
 Share = Annotated[float, Interval(ge=0, lt=1)]
-Solver = Literal["auto", "heun", "euler", "trig-heun", "trig-euler", "ddim", "ddpm"]
+Solver = Literal["auto", "heun", "euler", "trig-heun", "trig-euler", "ddim", "ddpm", "midpoint"]
 
-_SOLVERS = {"edm": ("heun", "euler", "trig-heun", "trig-euler"), "ddpm": ("ddim", "ddpm")}
+_SOLVERS = {
+    "edm": ("heun", "euler", "trig-heun", "trig-euler"),
+    "ddpm": ("ddim", "ddpm"),
+    "flow": ("midpoint", "euler"),
+}
 _JUDGED_LEVELS = 8
 
 
 class Diffusion(Family):
-    """Denoising diffusion, in two formulations.
+    """Denoising diffusion, in three formulations.
 
-    ``edm`` (Karras et al. 2022, arXiv:2206.00364) is the one for few steps; ``ddpm`` (Ho et al. 2020, arXiv:2006.11239)
-    is the one for comparisons with the literature. Samples come from a moving average of the network's weights.
+    ``edm`` (Karras et al. 2022, arXiv:2206.00364) is the one for quality; ``flow`` (flow matching: Lipman et al. 2023,
+    arXiv:2210.02747) goes from noise to data along straighter paths, for fewer steps; ``ddpm`` (Ho et al. 2020,
+    arXiv:2006.11239) is the one for comparisons with the literature. Samples come from a moving average of the
+    network's weights.
 
     Args:
         spec: Images, vectors, or zeros and ones; c is nothing, a class or a vector.
         formulation: Which.
         solver: Of ``edm``: ``heun`` and ``euler`` along the noise as in the paper, ``trig-heun`` and ``trig-euler``
             along a circle (Lu & Song 2024, arXiv:2410.11081). Of ``ddpm``: ``ddim``, ``ddpm`` (ancestral, all of its
-            steps). ``auto`` takes the first.
-        steps: Steps when sampling. The network runs once a step; with Heun's method twice but for the last.
+            steps). Of ``flow``: ``midpoint``, ``euler``. ``auto`` takes the first.
+        steps: Steps when sampling. The network runs once a step; with Heun's method twice but for the last, and with
+            the midpoint's twice.
         sigma_min: Of ``edm``: smallest noise when sampling, where data have the standard deviation 0.5.
         sigma_max: Of ``edm``: greatest noise when sampling.
         log_mean: Of ``edm``: mean of the logarithm of the noise in training.
@@ -61,7 +69,7 @@ class Diffusion(Family):
         self,
         spec: DataSpec,
         *,
-        formulation: Literal["edm", "ddpm"] = "edm",
+        formulation: Literal["edm", "ddpm", "flow"] = "edm",
         solver: Solver = "auto",
         steps: Count = 18,
         sigma_min: Annotated[float, Gt(0)] = 0.002,
@@ -87,7 +95,8 @@ class Diffusion(Family):
             sigma_min=sigma_min, sigma_max=sigma_max, log_mean=log_mean, log_deviation=log_deviation, churn=churn
         )
         self._ddpm = Ddpm(schedule=schedule, prediction=prediction, noise_steps=noise_steps)
-        self._is_edm = formulation == "edm"
+        self._flow = Flow()
+        self._formulation = formulation
         self._steps, self._eta = steps, eta
         self._dropout, self._guidance, self._average = condition_dropout, guidance, average
         self._check_guidance()
@@ -120,7 +129,10 @@ class Diffusion(Family):
         def network(noisy: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
             return self._guided(noisy, level, condition)
 
-        if not self._is_edm:
+        if self._formulation == "flow":
+            straight: Literal[1, 2] = 1 if self._solver == "euler" else 2
+            return self.scaling.undo(self._flow.sample(network, noise, steps=self._steps, order=straight))
+        if self._formulation == "ddpm":
             ancestral = self._solver == "ddpm"
             return self.scaling.undo(
                 self._ddpm.sample(
@@ -167,7 +179,8 @@ class Diffusion(Family):
         return tf.reduce_mean(self._errors(network, x, self._strata(uniform[0]), noise)) / self.layout.size, {}
 
     def _errors(self, network: Network, x: tf.Tensor, uniform: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        return (self._edm if self._is_edm else self._ddpm).errors(network, x, uniform, noise)
+        processes: Mapping[str, Edm | Ddpm | Flow] = {"edm": self._edm, "ddpm": self._ddpm, "flow": self._flow}
+        return processes[self._formulation].errors(network, x, uniform, noise)
 
     @staticmethod
     def _strata(uniform: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,15 @@ from advdl.training import fold
 
 Range = tuple[float, float]
 
-CARTPOLE = {"gravity": (5.0, 20.0), "masspole": (0.05, 0.5), "length": (0.25, 1.0), "force_mag": (5.0, 15.0)}
+FAMILIES: Mapping[str, tuple[dict[str, Range], tuple[str, ...]]] = {
+    "CartPole": (
+        {"gravity": (5.0, 20.0), "masspole": (0.05, 0.5), "length": (0.25, 1.0), "force_mag": (5.0, 15.0)},
+        ("force_mag",),
+    ),
+    "Pendulum": ({"g": (5.0, 15.0), "m": (0.5, 1.5), "l": (0.5, 1.5)}, ()),
+}
+"""The ranges of an env's params, and which of them are mirrored, where a run names none."""
+
 GOALS = {"goal_x": (-0.5, 0.5), "goal_y": (-0.5, 0.5)}
 
 
@@ -24,8 +32,10 @@ class Physics(EnvTasks):
 
     Args:
         env: The env, a compiled one.
-        ranges: Params and their ranges, as in ``{gravity = [5, 20], length = [0.3, 1.0]}``.
+        ranges: Params and their ranges, as in ``{gravity = [5, 20], length = [0.3, 1.0]}``; if left out, those that
+            CartPole and Pendulum have here.
         mirrored: Params of those that are negative in one task of two: a mirrored ``force_mag`` pushes the other way.
+            CartPole's is, unless ranges are given or this is.
         episodes: Episodes that are played in a task before a step of adaptation, and again after it.
         horizon: Steps of an episode at most; 0 for the env's own limit.
         gamma: Discount factor.
@@ -41,8 +51,8 @@ class Physics(EnvTasks):
         self,
         *,
         env: Annotated[Factory, Part("env")] = Choice("advdl/CartPole-v1"),
-        ranges: dict[str, Range] = CARTPOLE,
-        mirrored: tuple[str, ...] = (),
+        ranges: dict[str, Range] = {},  # noqa: B006  it is not changed
+        mirrored: tuple[str, ...] | None = None,
         episodes: Annotated[int, Ge(1)] = 20,
         horizon: Annotated[int, Ge(0)] = 0,
         gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99,
@@ -52,8 +62,9 @@ class Physics(EnvTasks):
         self.env = env()
         self.episodes, self.gamma, self.trace, self.support_trace = episodes, gamma, trace, support_trace
         self.horizon = horizon or _limit(self.env)
-        self.ranges = {name: _checked(self.env, name, limits) for name, limits in ranges.items()}
-        self.mirrored = tuple(_known(name, ranges) for name in mirrored)
+        given, usual = (ranges, ()) if ranges else _family(self.env)
+        self.ranges = {name: _checked(self.env, name, limits) for name, limits in given.items()}
+        self.mirrored = tuple(_known(name, given) for name in (usual if mirrored is None else mirrored))
 
     def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:
         """Draws params."""
@@ -142,6 +153,17 @@ class Bandits(Physics):
             trace=trace,
             support_trace=support_trace,
         )
+
+
+def _family(env: CompiledEnv) -> tuple[dict[str, Range], tuple[str, ...]]:
+    name = type(env).__name__
+    if name not in FAMILIES:
+        params = ", ".join(getattr(env.default_params, "_fields", ())) or "none"
+        raise UsageError(
+            f"physics has no ranges for {name} of its own, and none are given",
+            hint=f"--set 'tasks.ranges={{PARAM=[LOW,HIGH]}}'; its params: {params}",
+        )
+    return FAMILIES[name]
 
 
 def _known(name: str, ranges: Mapping[str, Range]) -> str:

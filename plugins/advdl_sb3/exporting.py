@@ -1,7 +1,8 @@
 """The policy of an algorithm of stable-baselines3 as an ONNX file, checked against the live one."""
 
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize, VecTransposeImage, is_vecenv_wrapped
+from torch.onnx import symbolic_helper
 
 from advdl.errors import RunError, UsageError
 
 _SAMPLES = 64
 _TOLERANCE = 1e-4
+_OPSET = 17
 
 
 class ExportedPolicy(torch.nn.Module):
@@ -94,7 +97,7 @@ def _write(policy: ExportedPolicy, observations: NDArray[Any], file: Path) -> No
     training = inner.training
     inner.set_training_mode(False)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), _traced_layer_norm():
             warnings.simplefilter("ignore")  # of the exporter's age, and of shapes that are constants, as they are
             torch.onnx.export(
                 policy,
@@ -103,7 +106,7 @@ def _write(policy: ExportedPolicy, observations: NDArray[Any], file: Path) -> No
                 input_names=["observation"],
                 output_names=["action"],
                 dynamic_axes={"observation": {0: "batch"}, "action": {0: "batch"}},
-                opset_version=17,
+                opset_version=_OPSET,
                 dynamo=False,
             )
     except torch.onnx.OnnxExporterError as error:
@@ -113,6 +116,25 @@ def _write(policy: ExportedPolicy, observations: NDArray[Any], file: Path) -> No
         ) from error
     finally:
         inner.set_training_mode(training)
+
+
+@contextlib.contextmanager
+def _traced_layer_norm() -> Iterator[None]:
+    """Writes Keras' layer normalisation, whose sizes are traced where torch's own are numbers: their count will do."""
+    name = "aten::layer_norm"
+    torch.onnx.register_custom_op_symbolic(name, _layer_norm, _OPSET)
+    try:
+        yield
+    finally:
+        torch.onnx.unregister_custom_op_symbolic(name, _OPSET)
+
+
+def _layer_norm(graph: Any, x: Any, sizes: Any, scale: Any, offset: Any, epsilon: Any, cudnn: Any) -> Any:
+    """Builds ONNX's operation; sizes are a list of the graph, and epsilon a constant of it."""
+    del cudnn
+    axes = len(symbolic_helper._unpack_list(sizes))
+    options = {"epsilon_f": symbolic_helper._parse_arg(epsilon, "f"), "axis_i": -axes}
+    return graph.op("LayerNormalization", x, scale, offset, **options)
 
 
 def _moments(normaliser: VecNormalize | None) -> tuple[torch.Tensor, torch.Tensor, float] | None:

@@ -2,8 +2,10 @@
 
 import json
 import shlex
+import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from advdl.experiment.console import Silent
 from advdl.experiment.env_data import FILE, write_transitions
 from advdl.experiment.model_parts import refuse_own_loops
 from advdl.experiment.policy import load_policy
+from advdl.experiment.reuse import reused_settings
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.runner import Outcome, begin, resume
 from advdl.experiment.signals import StoppedError
@@ -30,7 +33,6 @@ SMALL = (
     "agent.train_every=16",
     "agent.buffer_size=400",
     "agent.updates=1",
-    "sampler.units=[8]",
     "trainer.jit=off",
     "trainer.chunk_seconds=0.02",
     "evaluation.episodes=2",
@@ -68,12 +70,20 @@ TOPPED_UP = (
 class Small:
     """A small run of a family."""
 
-    def __init__(self, root: Path, family: str, *sets: str, env: str = "CartPole-v1", agent: str = "dqn") -> None:
+    def __init__(
+        self,
+        root: Path,
+        family: str,
+        *sets: str,
+        env: str = "CartPole-v1",
+        agent: str = "dqn",
+        sampler: str = "vae",
+    ) -> None:
         self.host = PluginHost.from_environment()
         self.experiment: Experiment = resolve_experiment(
             self.host,
-            command_line={"env": env, "agent": agent, "sampler": "vae"},
-            sets=[*SMALL, *sets],
+            command_line={"env": env, "agent": agent, "sampler": sampler},
+            sets=[*SMALL, *(["sampler.units=[8]"] if sampler == "vae" else []), *sets],
             config_file=None,
             environ={},
             folder=root,
@@ -141,6 +151,106 @@ def test_a_stopped_dream_goes_on(dreamt: Small, tmp_path: Path) -> None:
     goes_on_as_if_it_had_never_stopped(dreamt, Small(tmp_path, "dream", *DREAM), 60)
 
 
+def leftwards(observation: Any, action: Any, next_observation: Any) -> Any:
+    """A reward that is another than CartPole's."""
+    del action
+    return observation[:, 0] - next_observation[:, 0]
+
+
+@pytest.fixture(scope="module")
+def reused(dreamt: Small, tmp_path_factory: pytest.TempPathFactory) -> Small:
+    run = Small(tmp_path_factory.mktemp("reused"), "dream", *DREAM, *reuse_of(dreamt))
+    assert run.begin().step == 160
+    return run
+
+
+def reuse_of(run: Small) -> tuple[str, ...]:
+    name = f"{__name__}:leftwards"
+    return f"world_model.start_from={run.folder.path}", f"world_model.reward={name}", "world_model.warm_up=8", KEEP
+
+
+def test_a_model_is_taken_over_and_its_rewards_are_others(dreamt: Small, reused: Small) -> None:
+    first = CheckpointStore(reused.folder.checkpoints).read(0)
+    theirs = dreamt.last()
+    weights = [name for name in theirs if name.startswith("model/trainer/learner/")]
+    assert weights
+    assert [name for name in weights if not np.array_equal(first[name], theirs[name])] == []
+    assert first["real/source/added"] == 160
+    memory = reused.last()
+    assert memory["real/source/observation"].shape == (320, 4)
+    assert np.array_equal(memory["real/source/observation"][:160], theirs["real/source/observation"])
+    moved = theirs["real/source/next_observation"][:, 0] - theirs["real/source/observation"][:, 0]
+    np.testing.assert_allclose(memory["real/source/reward"][:160], -moved, atol=1e-6)
+    assert np.ptp(memory["real/source/reward"][160:]) == 0, "what the real env gives is its own"
+    assert any(line.get("dream/return", 1.0) < 0.9 for line in reused.metrics()), "in the model it is the function's"
+
+
+def test_a_reuse_that_was_stopped_goes_on_without_the_other_run(dreamt: Small, reused: Small, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dreamt.folder.path, copy)
+    run = Small(tmp_path, "dream", *DREAM, *reuse_of(dreamt), f"world_model.start_from={copy}")
+    with pytest.raises(StoppedError):
+        run.begin(When(60, lambda: signal.raise_signal(signal.SIGINT)))
+    shutil.rmtree(copy)
+    resume(run.folder.path, steps=None, host=run.host, console=Silent())
+    ours, theirs = run.last(), reused.last()
+    assert [name for name, value in theirs.items() if not np.array_equal(value, ours[name])] == []
+
+
+def test_what_cannot_be_taken_over_is_refused(dreamt: Small, topped_up: Small, tmp_path: Path) -> None:
+    for sets, sentence in {
+        ("world_model.reward=nowhere:f",): "'nowhere:f' cannot be found",
+        (f"world_model.reward={__name__}:SMALL",): "is no function",
+        (f"world_model.reward={__name__}:one_alone",): "rewards of the shape",
+        ("sampler.units=[9]",): "does not fit",
+    }.items():
+        run = Small(tmp_path, "dream", *DREAM, *reuse_of(dreamt), *sets)
+        with pytest.raises(UsageError, match=sentence):
+            build_work(run.experiment, run.host)
+    with pytest.raises(UsageError, match="has no world model"):
+        reused_settings(topped_up.folder)
+    other = Small(tmp_path, "dream", *DREAM, *reuse_of(dreamt), env="Acrobot-v1")
+    with pytest.raises(UsageError, match="the run that it starts from has the observation"):
+        build_work(other.experiment, other.host)
+
+
+def one_alone(observation: Any, action: Any, next_observation: Any) -> Any:
+    del action, next_observation
+    return observation[0, 0]
+
+
+def test_the_command_takes_a_model_over(dreamt: Small, capsys: pytest.CaptureFixture[str]) -> None:
+    found = settings(f"--world-model-from {dreamt.folder.path} --steps 500", capsys)
+    assert found["family"] == "dream"
+    assert found["experiment"]["sampler"] == dreamt.experiment.data["sampler"]
+    assert found["experiment"]["world_model"]["start_from"] == str(dreamt.folder.path.resolve())
+    assert found["experiment"]["world_model"]["warm_up"] == 1
+    assert main(shlex.split(f"agent train --world-model-from {dreamt.folder.path} --world-model gan")) == 2
+    assert "is 'vae', not 'gan'" in capsys.readouterr().err
+
+
+def test_frames_of_a_game_are_dreamt(tmp_path: Path) -> None:
+    """Three Euler steps a frame, as DIAMOND makes them."""
+    run = Small(
+        tmp_path,
+        "dream",
+        *(line for line in DREAM if not line.startswith("steps")),
+        *("steps=60", "agent.backbone.name=mlp", "agent.backbone.units=[8]"),
+        *("sampler.width=8", "sampler.depth=1", "sampler.solver=euler", "sampler.steps=3", "sampler.sigma_max=5"),
+        env="advdl/MinAtar-Breakout-v0",
+        sampler="diffusion",
+    )
+    run.begin()
+    kept = run.last()
+    assert kept["real/source/observation"].shape == (64, 10, 10, 4)
+    assert kept["real/source/observation"].any()
+    assert {name: kept[f"world/{name}"].shape for name in ("starts", "range")} == {
+        "starts": (1000, 10, 10, 4),
+        "range": (2, 10, 10, 4),
+    }
+    assert run.metrics()[-1]["dream/steps"] > 0
+
+
 def test_its_policy_plays(dreamt: Small) -> None:
     act, facts, step = load_policy(dreamt.folder, dreamt.host, "last")
     assert (facts.host_id, step) == ("CartPole-v1", 160)
@@ -161,7 +271,7 @@ def test_the_control_is_never_fitted(tmp_path: Path) -> None:
     ("family", "sets", "env", "agent", "sentence"),
     [
         ("dream", ["world_model.warm_up=200"], "CartPole-v1", "dqn", "200 steps of warm-up are more than the 160 real"),
-        ("dream", [], "advdl/MinAtar-Breakout-v0", "dqn", "observations that are vectors of floats"),
+        ("dream", [], "FrozenLake-v1", "dqn", "observations that are vectors of floats"),
         ("augmented", [], "CartPole-v1", "ppo", "synthetic transitions have no 'advantage'"),
         ("augmented", ["data_model.warm_up=200"], "CartPole-v1", "dqn", "200 steps of warm-up"),
     ],

@@ -68,13 +68,13 @@ def test_multi_head_attention_is_that_of_keras_forward_and_backward(case):
         gradients = tape.gradient(loss, [*sources, *(v.value for v in layer.trainable_variables)])
         results.append((output, scores, gradients))
     (output, scores, gradients), (their_output, their_scores, their_gradients) = results
-    np.testing.assert_allclose(output, their_output, atol=1e-5)
-    np.testing.assert_allclose(scores, their_scores, atol=1e-6)
+    np.testing.assert_allclose(output, their_output, atol=1e-4)
+    np.testing.assert_allclose(scores, their_scores, atol=1e-5)
     assert len(gradients) == len(their_gradients)
     for found, expected in zip(gradients, their_gradients, strict=True):
-        np.testing.assert_allclose(np.reshape(found, expected.shape), expected, atol=2e-5)
+        np.testing.assert_allclose(np.reshape(found, expected.shape), expected, atol=2e-4)
     without = mine(query, None if value is query else value, key, **{**ours_options, "return_scores": False})
-    np.testing.assert_allclose(without, output, atol=1e-6)
+    np.testing.assert_allclose(without, output, atol=1e-5)
 
 
 def test_scores_are_weights_over_what_may_be_seen():
@@ -83,7 +83,7 @@ def test_scores_are_weights_over_what_may_be_seen():
     output, scores = layer(x, return_scores=True)
     assert output.shape == (3, 5, 8)
     assert scores.shape == (3, 2, 5, 5)
-    np.testing.assert_allclose(np.sum(scores, axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.sum(scores, axis=-1), 1, atol=1e-5)
     assert not np.triu(np.asarray(scores), k=1).any()
     inputs = keras.Input((5, 8))
     symbolic = layer(inputs, return_scores=True)
@@ -109,7 +109,7 @@ def test_what_is_masked_changes_nothing():
         x = tokens(1, 4, 8)
         changed = tf.concat([x[:, :3], -x[:, 3:]], axis=1)
         mask = np.array([[True, True, True, False]])
-        np.testing.assert_allclose(layer(x, mask=mask)[:, :3], layer(changed, mask=mask)[:, :3], atol=1e-6)
+        np.testing.assert_allclose(layer(x, mask=mask)[:, :3], layer(changed, mask=mask)[:, :3], atol=1e-5)
         assert np.abs(layer(x)[:, :3] - layer(changed)[:, :3]).max() > 1e-3
 
 
@@ -129,7 +129,7 @@ def test_causal_means_that_what_comes_later_changes_nothing(layer):
     x = tokens(1, 5, 8)
     changed = tf.concat([x[:, :3], -x[:, 3:]], axis=1)
     causal = layer(causal=True)
-    np.testing.assert_allclose(causal(x)[:, :3], causal(changed)[:, :3], atol=1e-6)
+    np.testing.assert_allclose(causal(x)[:, :3], causal(changed)[:, :3], atol=1e-5)
     assert np.abs(causal(x)[:, 3:] - causal(changed)[:, 3:]).max() > 1e-3
 
 
@@ -139,8 +139,8 @@ def test_self_attention_is_the_formula():
     parameters = layer.get_weights()
     query, key, value = (x @ parameters[i] + parameters[i + 1] for i in (0, 2, 4))
     weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) / np.sqrt(4.0))
-    np.testing.assert_allclose(scores, weights, atol=1e-6)
-    np.testing.assert_allclose(output, tf.matmul(weights, value), atol=1e-5)
+    np.testing.assert_allclose(scores, weights, atol=1e-5)
+    np.testing.assert_allclose(output, tf.matmul(weights, value), atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", [MultiHeadAttention(heads=2), SelfAttention()])
@@ -149,7 +149,7 @@ def test_pixels_are_tokens(layer):
     found = layer(image)
     expected = layer(tf.reshape(image, (2, 12, 8)))
     assert found.shape == image.shape
-    np.testing.assert_allclose(tf.reshape(found, (2, 12, 8)), expected, atol=1e-6)
+    np.testing.assert_allclose(tf.reshape(found, (2, 12, 8)), expected, atol=1e-5)
 
 
 def test_half_precision_takes_its_softmax_in_full():
@@ -208,14 +208,14 @@ def test_the_transformer_block_is_its_parts(norm_first):
     else:
         middle = first(x + block._attention(x))
         expected = second(middle + network(middle))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     assert block._wide.units == 32
 
 
 def test_without_positions_order_does_not_matter():
     x, block = tokens(1, 5, 8), TransformerBlock()
     order = [3, 1, 0, 4, 2]
-    np.testing.assert_allclose(block(tf.gather(x, order, axis=1)), tf.gather(block(x), order, axis=1), atol=1e-5)
+    np.testing.assert_allclose(block(tf.gather(x, order, axis=1)), tf.gather(block(x), order, axis=1), atol=1e-4)
 
 
 @pytest.mark.parametrize("width", [8, 7])
@@ -225,7 +225,7 @@ def test_sinusoidal_positions_are_the_formula(width):
         [(np.cos if i % 2 else np.sin)(p / 1000.0 ** (2 * (i // 2) / width)) for i in range(width)] for p in range(6)
     ]
     found = SinusoidalPositions(period=1000.0)(zeros)
-    np.testing.assert_allclose(found[0], expected, atol=1e-6)
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
     np.testing.assert_array_equal(found[0], found[1])
 
 

@@ -13,6 +13,7 @@ from advdl.training import DataSpec
 from advdl_generative.ddpm import Ddpm
 from advdl_generative.diffusion import Diffusion
 from advdl_generative.edm import DATA_DEVIATION, Edm
+from advdl_generative.flow import Flow
 
 PLANE = Box(-np.inf, np.inf, (2,), np.float32)
 MEAN, DEVIATION = 0.3, 0.8
@@ -167,6 +168,38 @@ def test_the_optimal_denoiser_of_gaussian_data_is_found() -> None:
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(x.T), rtol=0.12)  # 18 steps of Heun's are 9 % off by themselves
 
 
+def gaussian_direction(noisy: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+    """What a perfect network says of the direction from data ``N(MEAN, DEVIATION^2)`` to noise."""
+    t = t[:, None]
+    off = (noisy - (1.0 - t) * MEAN) / ((1.0 - t) ** 2 * DEVIATION**2 + t**2)
+    return t * off - MEAN - (1.0 - t) * DEVIATION**2 * off
+
+
+def test_a_flow_ends_where_it_must_and_faster_by_the_midpoints() -> None:
+    noise = tf.constant(normal(500, 2))
+
+    def off(order: Any, steps: int) -> float:
+        x = traced(lambda: Flow().sample(gaussian_direction, noise, steps=steps, order=order))()
+        return float(tf.reduce_max(tf.abs(x - (MEAN + DEVIATION * noise))))
+
+    assert off(1, 64) / off(1, 32) == pytest.approx(0.5, abs=0.1)
+    assert off(2, 16) / off(2, 8) == pytest.approx(0.25, abs=0.1)
+    assert off(2, 16) < 0.02
+
+
+def test_a_flows_perfect_network_has_the_least_error() -> None:
+    x = MEAN + DEVIATION * tf.constant(normal(4000, 2))
+    uniform, noise = tf.constant((np.arange(4000, dtype="f4") + 0.5) / 4000), tf.constant(normal(4000, 2, seed=1))
+
+    def error(change: float) -> float:
+        changed = lambda noisy, t: gaussian_direction(noisy, t) + change  # noqa: E731
+        return float(tf.reduce_mean(Flow().errors(changed, x, uniform, noise)))
+
+    assert error(0.0) < min(error(0.2), error(-0.2))
+    ignorant = Flow().errors(lambda noisy, t: 0.0 * noisy, tf.constant(normal(4000, 2, seed=2)), uniform, noise)
+    assert float(tf.reduce_mean(ignorant)) / 2 == pytest.approx(1.0, rel=0.1)
+
+
 def test_guidance_goes_beyond_the_condition() -> None:
     spec = DataSpec(PLANE, Discrete(2))
     noise, level, c = tf.constant(normal(8, 2)), tf.fill([8], 0.1), tf.one_hot([0, 1] * 4, 2)
@@ -187,6 +220,7 @@ def test_guidance_goes_beyond_the_condition() -> None:
         (DataSpec(PLANE), {"guidance": 2.0}, "guidance needs data with a condition c"),
         (DataSpec(PLANE, Discrete(2)), {"guidance": 2.0}, "guidance needs a condition_dropout above 0"),
         (DataSpec(PLANE), {"solver": "ddim"}, "the formulation 'edm' has no solver 'ddim'"),
+        (DataSpec(PLANE), {"formulation": "flow", "solver": "heun"}, "the formulation 'flow' has no solver 'heun'"),
         (DataSpec(PLANE), {"formulation": "ddpm", "noise_steps": 10, "steps": 11}, "11 steps of ddim are more than"),
         (DataSpec(PLANE), {"network": "unet"}, "convolutions need images"),
         (DataSpec(Box(0, 1, (9, 8, 1), np.float32)), {}, r"multiples of 2, not 9 x 8"),

@@ -39,8 +39,9 @@ def test_it_keeps_its_contract_on_images(name: str) -> None:
     check_sampler(component("sampler", name, **options), specs=[IMAGE], jit=False)
 
 
-def test_ddpm_keeps_its_contract() -> None:
-    options = {**SMALL["diffusion"], "formulation": "ddpm", "eta": 0.5}
+@pytest.mark.parametrize("further", [{"formulation": "ddpm", "eta": 0.5}, {"formulation": "flow"}])
+def test_other_formulations_keep_the_contract(further: dict[str, Any]) -> None:
+    options = {**SMALL["diffusion"], **further}
     check_sampler(component("sampler", "diffusion", **options), specs=[VECTOR], jit=False)
 
 

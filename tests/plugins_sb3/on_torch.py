@@ -67,6 +67,9 @@ def main(folder):
         ):
             variable.assign(array)
     np.save(folder / "crossed.npy", features(stopped))
+    layered = make(backbone=functools.partial(ResNet, **SMALL | {"norm": "layer"}))
+    layered.export(folder / "layered.onnx", "onnx")
+    np.save(folder / "actions.npy", layered.act(images))
     (folder / "report.json").write_text(json.dumps(report))
 
 

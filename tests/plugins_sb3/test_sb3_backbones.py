@@ -74,6 +74,15 @@ def test_a_backbone_that_stable_baselines3_trained_sees_the_same_here(torch_side
     assert report["moved"], "batch normalisation was never in training mode"
 
 
+def test_a_backbone_with_layer_normalisation_is_exported_as_onnx(torch_side):
+    import onnxruntime
+
+    folder, _ = torch_side
+    session = onnxruntime.InferenceSession(str(folder / "layered.onnx"), providers=["CPUExecutionProvider"])
+    assert np.array_equal(session.run(None, {"observation": IMAGES})[0], np.load(folder / "actions.npy"))
+    assert b"LayerNormalization" in (folder / "layered.onnx").read_bytes()
+
+
 def test_a_run_with_a_backbone_of_ours_resumes_exactly_and_without_tensorflow(torch_side):
     _, report = torch_side
     assert (report["lost"], report["unequal"]) == ([], [])

@@ -60,13 +60,24 @@ def test_an_env_without_a_compiled_twin(host: PluginHost) -> None:
 
 @pytest.mark.parametrize(
     ("env", "sentence"),
-    [("CartPol", "there is no env 'CartPol'"), ("MinAtar-Breakout", "observations that are vectors of floats")],
+    [("CartPol", "there is no env 'CartPol'"), ("FrozenLake-v1", "observations that are vectors of floats")],
 )
 def test_envs_without_vectors_are_refused(env: str, sentence: str, host: PluginHost) -> None:
     with pytest.raises(UsageError, match=sentence):
         EnvData(env=env).collect(host)
     with pytest.raises(UsageError, match="is a run's"):
         EnvData(policy="runs/a/b/c").load()
+
+
+def test_frames_are_data(host: PluginHost) -> None:
+    data = EnvData(env="MinAtar-Breakout", transitions=40, sample="observation")
+    frames = data.dataset(data.collect(host), host)
+    assert (frames.x.shape, frames.x.dtype, frames.c) == ((40, 10, 10, 4), np.bool_, None)
+    assert frames.spec.x == spaces.Box(0, 1, (10, 10, 4), np.bool_)
+    assert len(np.unique(frames.x.reshape(40, -1), axis=0)) > 5
+    pairs = EnvData(env="MinAtar-Breakout", transitions=40)
+    outcomes = pairs.dataset(pairs.collect(host), host)
+    assert (outcomes.x.shape, outcomes.c.shape) == ((40, 402), (40, 406))
 
 
 SEED = tf.constant([1, 2])

@@ -95,7 +95,8 @@ def test_decoded_transitions_keep_to_the_spaces() -> None:
 @pytest.mark.parametrize(
     ("spaces", "sentence"),
     [
-        (Spaces(Box(0, 255, (4, 4, 1), np.uint8), Discrete(2)), "observations that are vectors of floats"),
+        (Spaces(Box(0, 255, (84, 84, 4), np.uint8), Discrete(2)), "with at most 4,096 of them"),
+        (Spaces(Box(0, 1, (4, 4, 1), np.float32), Discrete(2)), "observations that are vectors of floats"),
         (Spaces(Dict({}), Discrete(2)), "observations that are vectors of floats"),
         (Spaces(BOX, MultiDiscrete([2, 2])), "Discrete or Box actions"),
     ],
@@ -103,6 +104,49 @@ def test_decoded_transitions_keep_to_the_spaces() -> None:
 def test_spaces_without_vectors_are_refused(spaces: Spaces, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         TransitionCodec(spaces)
+
+
+@pytest.mark.parametrize(("high", "dtype"), [(255, np.uint8), (1, np.bool_)])
+def test_small_images_survive_being_vectors(high: int, dtype: Any) -> None:
+    space = Box(0, high, (3, 2, 2), dtype)
+    codec = TransitionCodec(Spaces(space, Discrete(3)))
+    space.seed(0)
+    images = np.stack([[space.sample() for _ in range(2)] for _ in range(9)])
+    plain = {"action": np.arange(9) % 3, "reward": np.ones(9, np.float32), "terminated": np.arange(9) == 4}
+    real = {"observation": images[:, 0], "next_observation": images[:, 1], **plain}
+    encoded = codec.encode_whole(real)["x"].numpy()
+    assert encoded.shape[1] == 12 + 3 + 12 + 2
+    assert np.abs(encoded).max() <= 1.0
+    decoded = codec.decode_whole(encoded + 0.4 / high)  # a pixel is the nearest whole number
+    for name in ("observation", "next_observation", "action", "terminated"):
+        np.testing.assert_array_equal(decoded[name], real[name])
+        assert decoded[name].dtype.name == np.asarray(real[name]).dtype.name
+    decoded = codec.decode_whole(encoded + 9.0)
+    assert all(image in space for image in decoded["next_observation"].numpy())
+
+
+def test_a_world_of_images_begins_at_real_ones_and_is_never_left() -> None:
+    space = Box(0, 255, (2, 2, 1), np.uint8)
+    seen = Spaces(space, Discrete(2))
+    sampler = Linear(TransitionCodec(seen).outcome_spec)
+    kernel = np.zeros(sampler.layer.kernel.shape, np.float32)
+    kernel[4:, :4] = 100 / 255  # whatever is done, every pixel becomes brighter
+    sampler.layer.set_weights([kernel])
+    real = {
+        "observation": np.full((5, 2, 2, 1), 10, np.uint8),
+        "action": np.zeros(5, np.int64),
+        "reward": np.zeros(5, np.float32),
+        "next_observation": np.full((5, 2, 2, 1), 20, np.uint8),
+        "terminated": np.zeros(5, bool),
+    }
+    env = WorldModel([sampler], seen, real)
+    state = env.initial(tf.constant([0, 1]), batch_size=3)
+    for brightness in (110, 210, 255):
+        state = env.transition(state, tf.constant([0, 1, 0]), tf.constant([0, 2]))
+        assert (state.observation.numpy() == brightness).all()
+    assert state.observation.dtype == tf.uint8
+    assert not env.terminal(state, None).numpy().any()
+    check_env(env)
 
 
 def drifting(spaces: Spaces, deviation: float = 0.0) -> Linear:

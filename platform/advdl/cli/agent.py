@@ -34,6 +34,7 @@ from advdl.cli.train import train as train_run
 if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
     from advdl.experiment.run_folder import RunFolder
+    from advdl.plugin.host import PluginHost
 
 app = typer.Typer(help="Train, evaluate, watch and export agents.", rich_markup_mode=None)
 app.command()(adapt)
@@ -70,6 +71,10 @@ def train(
         str | None,
         typer.Option(help="Train in a model of the env that is fitted to the real steps: vae, gan, diffusion."),
     ] = None,
+    world_model_from: Annotated[
+        str | None,
+        typer.Option(help="A run whose world model and real transitions this one goes on with.", metavar="RUN"),
+    ] = None,
     model_free: Annotated[
         bool, typer.Option("--model-free", help="The control: as many real steps as with --world-model, and no model.")
     ] = False,
@@ -83,7 +88,9 @@ def train(
     ] = None,
     offline: Annotated[
         str | None,
-        typer.Option(help="A .npz file of transitions, or a run with one: learn from them alone.", metavar="FILE"),
+        typer.Option(
+            help="A .npz file of transitions, a run with one, or minari:ID: learn from them alone.", metavar="FILE"
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Env steps to make.", show_default=False)] = None,
     seed: Seed = None,
@@ -121,7 +128,11 @@ def train(
         "env.runners": runners,
         "backbone_freeze": freeze_backbone or None,
     }
-    models = Models(world_model, model_free, data_model, synthetic_ratio, _offline(offline, runs_dir))
+    world: str | Mapping[str, Any] | None = world_model
+    if world_model_from:  # likewise
+        reused = _reused(_open(world_model_from, runs_dir), world_model)
+        world, given = reused.pop("sampler"), {**given, **reused}
+    models = Models(world, model_free, data_model, synthetic_ratio, _offline(offline, host, runs_dir))
 
     def settle(given: Mapping[str, Any], family: str, control_of: str) -> "Experiment":
         canonical = lambda name: resolve_env_id(name, host)  # noqa: E731
@@ -274,8 +285,12 @@ def _env_of(folder: "RunFolder") -> dict[str, Any]:
     return {"env_options": env["options"], "env_wrappers": env.get("wrappers", [])}
 
 
-def _offline(text: str | None, runs_dir: Path | None) -> str | None:
+def _offline(text: str | None, host: "PluginHost", runs_dir: Path | None) -> str | None:
     """Says in full which file or run of transitions is meant, so that settings say it wherever they are read."""
+    from advdl.experiment.env_data import is_data
+
+    if text is not None and is_data(text, host):
+        return text
     if text is None or Path(text).is_file():
         return text and str(Path(text).resolve())
     return str(_open(text, runs_dir).path.resolve())
@@ -287,6 +302,21 @@ def _taken(folder: "RunFolder", backbone: str | None) -> dict[str, Any]:
 
     settings = {} if backbone else {"agent.backbone": backbone_settings(folder)}
     return {"backbone_from": str(folder.path.resolve()), **settings}
+
+
+def _reused(folder: "RunFolder", world_model: str | None) -> dict[str, Any]:
+    """Says in settings whose world model it goes on with, and what that one is.
+
+    Raises:
+        UsageError: That run has none, or another than the one that is named.
+    """
+    from advdl.errors import UsageError
+    from advdl.experiment.reuse import reused_settings
+
+    settings = reused_settings(folder)
+    if world_model not in (None, settings["sampler"]["name"]):
+        raise UsageError(f"the world model of run {folder.id} is {settings['sampler']['name']!r}, not {world_model!r}")
+    return settings
 
 
 def _open(run: str, runs_dir: Path | None) -> "RunFolder":

@@ -15,7 +15,6 @@ from advdl.cli.train import train as train_run
 app = typer.Typer(help="Train and evaluate classifiers and generative models.", rich_markup_mode=None)
 
 _KINDS = ("learner", "sampler")
-_ENV = "env:"
 
 Given = Annotated[
     str | None,
@@ -37,7 +36,7 @@ def train(
     name: Annotated[str, typer.Argument(help="The model, such as classifier or vae.", metavar="MODEL")],
     data: Annotated[
         str | None,
-        typer.Option(help="A name such as digits, a .npz file, a folder or zip file of images, or env:Pendulum-v1."),
+        typer.Option(help="A name such as digits, a .npz file, a folder or zip file of images, env:ID or minari:ID."),
     ] = None,
     policy: Annotated[
         str | None,
@@ -67,7 +66,7 @@ def train(
     host = plugin_host(context)
     family = _family(host, name)
     given = {family: name, f"{family}.backbone": backbone, "steps": steps, "seed": seed}
-    given |= _data_settings(data) | _policy_settings(policy, runs_dir)
+    given |= _data_settings(data, host) | _policy_settings(policy, runs_dir)
     experiment = resolve(host, given, sets, config, family=family)
     if dry_run:
         show_settings(experiment, as_json=as_json)
@@ -197,12 +196,17 @@ def _family(host: Any, name: str) -> str:
     return known[name]
 
 
-def _data_settings(data: str | None) -> dict[str, Any]:
-    """Tells a file from a name: ``photos.zip`` is ``{name = "folder", path = "photos.zip"}``."""
+def _data_settings(data: str | None, host: Any) -> dict[str, Any]:
+    """Tells a file from a name: ``photos.zip`` is ``{name = "folder", path = "photos.zip"}``.
+
+    ``env:Pendulum-v1`` is a component and the value of the option that its ``details`` name.
+    """
     if data is None:
         return {}
-    if data.startswith(_ENV):
-        return {"data": "env", "data.env": data.removeprefix(_ENV)}
+    kind, colon, rest = data.partition(":")
+    named = {component.name: component.details.get("named") for component in host.components("data")}
+    if colon and named.get(kind):
+        return {"data": kind, f"data.{named[kind]}": rest}
     path = Path(data)
     if path.suffix == ".npz":
         return {"data": "npz", "data.path": data}

@@ -18,14 +18,14 @@ class Models:
     """The options.
 
     Attributes:
-        world: What ``--world-model`` names.
+        world: What ``--world-model`` names, or the sampler with its options.
         free: Whether ``--model-free`` is given.
         data: What ``--data-model`` names.
         ratio: What ``--synthetic-ratio`` says.
         offline: The file or the run that ``--offline`` names.
     """
 
-    world: str | None = None
+    world: str | Mapping[str, Any] | None = None
     free: bool = False
     data: str | None = None
     ratio: float | None = None

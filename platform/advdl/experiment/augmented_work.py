@@ -7,7 +7,7 @@ from advdl.errors import UsageError
 from advdl.experiment.agent_work import AgentWork
 from advdl.experiment.build import Training, build_agent, build_compilation, build_engine, build_trainer
 from advdl.experiment.config import Experiment
-from advdl.experiment.env_data import FILE, read_transitions, write_transitions
+from advdl.experiment.env_data import FILE, is_data, read_transitions, write_transitions
 from advdl.experiment.model_parts import build_ensemble, build_fitting, refuse_own_loops
 from advdl.experiment.schema import DataModel, Env, General
 from advdl.experiment.schema import Trainer as TrainerSection
@@ -56,7 +56,7 @@ def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None
     """
     refuse_own_loops(experiment, host)
     env, general = experiment.section(Env), experiment.section(General)
-    transitions = _offline(experiment.section(DataModel).offline, folder)
+    transitions = _offline(experiment.section(DataModel).offline, host, folder)
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
     agent = build_agent(experiment, host, facts)
     memory = _memory(agent, env.num, transitions)
@@ -67,13 +67,24 @@ def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None
     return AugmentedWork(experiment, Training(facts, agent, trainer, top_up(engine)), transitions)
 
 
-def _offline(given: str, folder: Path | None) -> "Transitions | None":
-    """Reads the transitions of an offline run: its own, or the file's or the run's that is named."""
+def _offline(given: str, host: "PluginHost", folder: Path | None) -> "Transitions | None":
+    """Reads the transitions of an offline run: its own, or those of the file, the run or the data that is named."""
     if not given:
         return None
     own = folder / FILE if folder else None
-    named = Path(given) / FILE if Path(given).is_dir() else Path(given)
-    return read_transitions(own if own is not None and own.exists() else named)
+    if own is not None and own.exists():
+        return read_transitions(own)
+    if is_data(given, host):
+        return _recorded(given, host)
+    return read_transitions(Path(given) / FILE if Path(given).is_dir() else Path(given))
+
+
+def _recorded(given: str, host: "PluginHost") -> "Transitions":
+    name, _, rest = given.partition(":")
+    data: Any = host.build("data", {"name": name, host.get("data", name).details["named"]: rest})
+    if not hasattr(data, "transitions"):
+        raise UsageError(f"{given!r} has no recorded transitions", hint="minari:ID has, and a run of --data env:ID")
+    return data.transitions()  # type: ignore[no-any-return]
 
 
 def _memory(agent: "Agent", copies: int, transitions: "Transitions | None") -> "Source":

@@ -8,7 +8,9 @@ import numpy as np
 from advdl.experiment.agent_work import AgentWork
 from advdl.experiment.build import Training, build_agent, build_compilation, build_engine, build_trainer
 from advdl.experiment.config import Experiment
+from advdl.experiment.env_data import FILE, write_transitions
 from advdl.experiment.model_parts import build_ensemble, build_fitting, refuse_own_loops
+from advdl.experiment.reuse import given_transitions, reward_function, start_model
 from advdl.experiment.schema import Env, General, WorldModel
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.rl.env_names import env_facts
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from advdl.plugin.host import PluginHost
     from advdl.rl.dream_engine import DreamEngine, Rhythm
+    from advdl.rl.env_data import Transitions
     from advdl.rl.env_names import EnvFacts
     from advdl.rl.fitting import Ensemble, Fitting
     from advdl.rl.recording import Recording
@@ -25,24 +28,51 @@ if TYPE_CHECKING:
     from advdl.rl.world_model import WorldModel as World
     from advdl.training.learner import Batch
 
+
+class DreamWork(AgentWork):
+    """An agent's work; the real transitions that it begins with, where there are any, are kept with the run.
+
+    Args:
+        experiment: The resolved configuration.
+        training: The parts.
+        given: The transitions.
+    """
+
+    def __init__(self, experiment: Experiment, training: Training, given: "Transitions | None") -> None:
+        super().__init__(experiment, training)
+        self._given = given
+
+    def keep(self, folder: Path) -> None:
+        """Keeps the transitions that another run has made: this one's memory has room for them."""
+        if self._given is not None:
+            write_transitions(folder / FILE, self._given)
+
+
 _BEGINNINGS = 1_000
 """Real observations that are kept for episodes of the model to begin at."""
 
 
-def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> AgentWork:
+def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None) -> DreamWork:
     """Builds the work of a run of the family ``dream``.
 
     Raises:
-        UsageError: The env's transitions are no vectors, or the parts do not fit each other.
+        UsageError: The env's transitions are no vectors, the parts do not fit each other, or what the model starts
+            from is no run or does not fit it.
     """
-    del folder
+    from advdl.rl.spaces import Spaces
+
     refuse_own_loops(experiment, host)
     env = experiment.section(Env)
     facts = env_facts(env.id, host, options=env.options, wrappers=env.wrappers)
-    return AgentWork(experiment, _training(experiment, host, facts))
+    spaces = Spaces(facts.observation, facts.action)
+    given = given_transitions(experiment.section(WorldModel), spaces, folder)
+    training = _training(experiment, host, facts, given, begins=folder is None)
+    return DreamWork(experiment, training, given)
 
 
-def _training(experiment: Experiment, host: "PluginHost", facts: "EnvFacts") -> Training:
+def _training(
+    experiment: Experiment, host: "PluginHost", facts: "EnvFacts", given: "Transitions | None", *, begins: bool
+) -> Training:
     from advdl.rl.spaces import Spaces
     from advdl.rl.transitions import TransitionCodec
 
@@ -53,24 +83,41 @@ def _training(experiment: Experiment, host: "PluginHost", facts: "EnvFacts") -> 
     dreamt = general.steps * section.imagined
     trainer = build_trainer(experiment, host, agent, source.updates_in(dreamt))
     ensemble = build_ensemble(experiment, host, codec.outcome_spec, section.ensemble)
-    return Training(facts, agent, trainer, _engine(experiment, host, facts, (agent, trainer, source), ensemble))
+    recording = _recording(experiment, codec.spaces, given)
+    parts = (agent, trainer, source)
+    engine, fitting = _engine(experiment, host, facts, parts, ensemble, recording)
+    if given is not None and begins:  # later its own checkpoint has both
+        recording.recall(given)
+        start_model(fitting, section.start_from)
+    return Training(facts, agent, trainer, engine)
+
+
+def _recording(experiment: Experiment, spaces: "Spaces", given: "Transitions | None") -> "Recording":
+    from advdl.rl.recording import Recording
+
+    copies, section = experiment.section(Env).num, experiment.section(WorldModel)
+    before = 0 if given is None else len(given["reward"]) // copies * copies
+    capacity = before + _rhythm(experiment).total
+    return Recording(spaces, num_envs=copies, capacity=capacity, batch_size=section.batch_size)
 
 
 def _engine(
-    experiment: Experiment, host: "PluginHost", facts: "EnvFacts", parts: tuple[Any, Any, Any], ensemble: "Ensemble"
-) -> "DreamEngine":
+    experiment: Experiment,
+    host: "PluginHost",
+    facts: "EnvFacts",
+    parts: tuple[Any, Any, Any],
+    ensemble: "Ensemble",
+    recording: "Recording",
+) -> "tuple[DreamEngine, Fitting]":
     from advdl.rl.behaviour import Behaviour
     from advdl.rl.compiled import CompiledEngine
     from advdl.rl.dream_engine import DreamEngine
-    from advdl.rl.recording import Recording
     from advdl.rl.spaces import Spaces
     from advdl.training.trainer import Trainer
 
     general, section = experiment.section(General), experiment.section(WorldModel)
-    rhythm, copies = _rhythm(experiment), experiment.section(Env).num
-    spaces = Spaces(facts.observation, facts.action)
+    rhythm, spaces = _rhythm(experiment), Spaces(facts.observation, facts.action)
     behaviour = Behaviour(spaces, parts[0], random=section.random, warm_up=rhythm.warm_up, explore=True)
-    recording = Recording(spaces, num_envs=copies, capacity=rhythm.total, batch_size=section.batch_size)
     real = build_engine(experiment, host, facts, behaviour, Trainer(behaviour, {}, total_updates=1), recording)
     world = _world(ensemble, spaces, section)
     dream = CompiledEngine(
@@ -83,7 +130,7 @@ def _engine(
         chunk_seconds=experiment.section(TrainerSection).chunk_seconds,
     )
     fitting = _fitting(experiment, host, ensemble, world, recording)
-    return DreamEngine(real, recording, fitting, world, dream, rhythm=rhythm, seed=general.seed)
+    return DreamEngine(real, recording, fitting, world, dream, rhythm=rhythm, seed=general.seed), fitting
 
 
 def _fitting(
@@ -145,4 +192,5 @@ def _world(ensemble: "Ensemble", spaces: "Spaces", section: WorldModel) -> "Worl
         max_uncertainty=section.max_uncertainty or float("inf"),
         penalty=section.penalty,
         margin=section.margin,
+        reward=reward_function(section.reward) if section.reward else None,
     )

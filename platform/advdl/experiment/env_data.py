@@ -20,6 +20,12 @@ FILE = "transitions.npz"
 """The file in a run's folder that has the transitions which it learns from."""
 
 
+def is_data(given: str, host: "PluginHost") -> bool:
+    """Whether a text names data by a component and what it is to load, such as ``minari:ID``."""
+    name, colon, _ = given.partition(":")
+    return bool(colon) and any(each.name == name and "named" in each.details for each in host.components("data"))
+
+
 class Kept:
     """A run's data: loaded, or collected and then kept with the run.
 

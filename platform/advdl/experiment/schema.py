@@ -199,6 +199,10 @@ class WorldModel(Section):
     )
     random: Finite = Field(0.1, ge=0, le=1, description="share of random actions among the agent's real steps")
     untrained: bool = Field(False, description="whether the model keeps its random weights: a control that must fail")
+    start_from: str = Field("", description="a run whose model and real transitions this one goes on with")
+    reward: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$")] = Field(
+        "", description="module:function that gives the model's rewards, of what is seen, done and seen then"
+    )
 
 
 class DataModel(Section):
@@ -212,7 +216,8 @@ class DataModel(Section):
     store: int = Field(20_000, ge=1, description="synthetic transitions that are drawn after each fit")
     untrained: bool = Field(False, description="whether the model keeps its random weights: a control")
     offline: str = Field(
-        "", description="a file of transitions, or a run that has one: the agent learns from them alone, in updates"
+        "",
+        description="transitions (a file, a run that has one, minari:ID) that it learns from alone; steps are updates",
     )
 
 

@@ -1,9 +1,7 @@
 """EnvData: transitions of an env as data, for models of what follows on what a policy does."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import numpy as np
-import tensorflow as tf
 from annotated_types import Gt, Interval
 from numpy.typing import NDArray
 
@@ -14,7 +12,7 @@ from advdl.rl.behaviour import Behaviour
 from advdl.rl.collecting import collect
 from advdl.rl.env_names import EnvFacts, env_facts, resolve_env_id
 from advdl.rl.spaces import Spaces
-from advdl.rl.transitions import TransitionCodec
+from advdl.rl.transitions import Sample, TransitionCodec
 from advdl.training.dataset import Data, Dataset
 
 RANDOM = "random"
@@ -27,7 +25,8 @@ class EnvData(Data):
     """Transitions of an env, collected by the engine that trains agents in it; the same seed gives the same ones.
 
     x is what follows (the change of the observation, the reward, 1 where the episode terminated), c is what it follows
-    on (the observation, the action, one-hot where it is discrete). Or x is the whole transition, and there is no c.
+    on (the observation, the action, one-hot where it is discrete). Or x is the whole transition, or what is seen alone,
+    and there is no c.
 
     Args:
         env: The env, such as Pendulum-v1.
@@ -36,7 +35,8 @@ class EnvData(Data):
         transitions: How many.
         envs: Copies that are stepped together; the compiled ones each begin their own episodes.
         seed: Seed of what is random; the run's seed has no part in it, so that runs are judged on the same data.
-        sample: What a sample is: an ``outcome`` given what it follows on, or a whole ``transition``.
+        sample: What a sample is: an ``outcome`` given what it follows on, a whole ``transition``, or an
+            ``observation`` alone, such as the frames of a game.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class EnvData(Data):
         transitions: Annotated[int, Gt(1)] = 5_000,
         envs: Annotated[int, Gt(0)] = 10,
         seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
-        sample: Literal["outcome", "transition"] = "outcome",
+        sample: Sample = "outcome",
     ) -> None:
         self.env, self.policy = env, policy
         self._random, self._count, self._envs, self._seed, self._sample = random, transitions, envs, seed, sample
@@ -73,11 +73,13 @@ class EnvData(Data):
             agent: Who acts; None for the random policy.
 
         Raises:
-            UsageError: There is no such env, its transitions are no vectors, or the agent's spaces are others.
+            UsageError: There is no such env, it has no transitions of vectors or small images, or the agent's spaces
+                are others.
         """
         facts = self._facts(host)
         spaces = Spaces(facts.observation, facts.action)
-        TransitionCodec(spaces)  # refuses before anything is collected
+        if self._sample != "observation":
+            TransitionCodec(spaces)  # refuses before anything is collected
         if agent is not None and agent.spaces != spaces:
             raise UsageError(
                 f"the policy sees {agent.spaces.observation} and does {agent.spaces.action}, and {facts.id} is of "
@@ -90,12 +92,7 @@ class EnvData(Data):
     def dataset(self, transitions: Transitions, host: PluginHost) -> Dataset:
         """Turns transitions into samples."""
         facts = self._facts(host)
-        codec = TransitionCodec(Spaces(facts.observation, facts.action))
-        tensors = {name: tf.constant(value) for name, value in transitions.items()}
-        if self._sample == "transition":
-            return Dataset(codec.encode_whole(tensors)["x"].numpy(), None, codec.transition_spec)
-        encoded = {name: np.asarray(value) for name, value in codec.encode(tensors).items()}
-        return Dataset(encoded["x"], encoded["c"], codec.outcome_spec)
+        return TransitionCodec.dataset(Spaces(facts.observation, facts.action), transitions, self._sample)
 
     def _facts(self, host: PluginHost) -> EnvFacts:
         return env_facts(resolve_env_id(self.env, host), host)

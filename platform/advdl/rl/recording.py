@@ -25,7 +25,7 @@ class Recording:
 
     def __init__(self, spaces: Spaces, *, num_envs: int, capacity: int, batch_size: int = 1) -> None:
         self._ring = Ring(spaces, num_envs=num_envs, capacity=capacity, n_step=1, gamma=1.0, frame_stack=0)
-        self._batch_size = batch_size
+        self._batch_size, self._num_envs = batch_size, num_envs
 
     def __len__(self) -> int:
         return min(int(self._ring.added), self._ring.capacity)
@@ -34,6 +34,12 @@ class Recording:
         """Returns the first ``count`` transitions that are there, each field ``[count, ...]``; all for None."""
         rows = tf.range(min(len(self), count or len(self)), dtype=tf.int64)
         return {name: np.asarray(value) for name, value in self._ring.batch(rows).items()}
+
+    def recall(self, transitions: Mapping[str, Any]) -> None:
+        """Stores transitions that were made elsewhere; those that fill no whole step of the copies are left out."""
+        for start in range(0, len(transitions["reward"]) // self._num_envs * self._num_envs, self._num_envs):
+            rows = slice(start, start + self._num_envs)
+            self._ring.add({name: tf.constant(value[rows]) for name, value in transitions.items()})
 
     def updates_in(self, env_steps: int) -> int:
         """Returns 0."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -13,6 +13,16 @@ from advdl.errors import UsageError
 from advdl.rl.source import Transition
 from advdl.rl.spaces import Spaces
 from advdl.training.data_learner import DataSpec
+from advdl.training.dataset import Dataset
+
+Sample = Literal["outcome", "transition", "observation"]
+"""What a sample is: an outcome given what it follows on, a whole transition, or an observation alone."""
+
+_LARGEST = 4_096
+"""Numbers in an image that a vector is still made of; more are for networks that convolve."""
+
+_WHOLE = "uib"
+"""Kinds of NumPy's dtypes of whole numbers."""
 
 _FIELDS = ("observation", "action", "reward", "next_observation", "terminated")
 
@@ -20,20 +30,23 @@ _FIELDS = ("observation", "action", "reward", "next_observation", "terminated")
 class TransitionCodec:
     """Turns transitions into vectors and back.
 
-    An observation is a vector; of the next one the difference is kept, which is small and so learnt more exactly. A
-    ``Discrete`` action is one-hot, a ``Box`` action as it is; ``terminated`` is 0 or 1.
+    An observation is a vector, or a small image, whose pixels are then a vector between 0 and 1; of the next one the
+    difference is kept, which is small and so learnt more exactly. A ``Discrete`` action is one-hot, a ``Box`` action
+    as it is; ``terminated`` is 0 or 1.
 
     Args:
         env_spaces: The env's spaces.
 
     Raises:
-        UsageError: Observations are no vectors of floats, or actions are neither ``Discrete`` nor a ``Box``.
+        UsageError: Observations are neither vectors of floats nor small images of whole numbers, or actions are
+            neither ``Discrete`` nor a ``Box``.
     """
 
     def __init__(self, env_spaces: Spaces) -> None:
         self.spaces = env_spaces
         self._observations = _observation_size(env_spaces.observation)
         self._actions = _action_size(env_spaces.action)
+        self._low, self._span = _scales(env_spaces.observation)
 
     @property
     def outcome_spec(self) -> DataSpec:
@@ -52,22 +65,19 @@ class TransitionCodec:
             encoded = tf.one_hot(tf.cast(action, tf.int32) - int(space.start), self._actions)
         else:
             encoded = tf.reshape(tf.cast(action, tf.float32), [-1, self._actions])
-        return tf.concat([tf.cast(observation, tf.float32), encoded], axis=-1)
+        return tf.concat([self._flat(observation), encoded], axis=-1)
 
     def outcome(self, transition: Transition) -> tf.Tensor:
         """Encodes an outcome, ``[batch, size]``."""
-        before, after = (tf.cast(transition[name], tf.float32) for name in ("observation", "next_observation"))
+        before, after = (self._flat(transition[name]) for name in ("observation", "next_observation"))
         rest = [tf.cast(transition[name], tf.float32)[:, None] for name in ("reward", "terminated")]
         return tf.concat([after - before, *rest], axis=-1)
 
     def read_outcome(self, observation: tf.Tensor, outcome: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decodes an outcome: ``next_observation`` within the space's bounds, ``reward``, ``terminated``."""
         difference, reward, terminated = tf.split(outcome, [self._observations, 1, 1], axis=-1)
-        space = self.spaces.observation
-        assert isinstance(space, spaces.Box)
-        following = tf.clip_by_value(tf.cast(observation, tf.float32) + difference, space.low, space.high)
         return {
-            "next_observation": tf.cast(following, space.dtype),
+            "next_observation": self._seen(self._flat(observation) + difference),
             "reward": reward[:, 0],
             "terminated": terminated[:, 0] > 0.5,
         }
@@ -79,6 +89,27 @@ class TransitionCodec:
             "c": self.given(transition["observation"], transition["action"]),
         }
 
+    @classmethod
+    def dataset(cls, env_spaces: Spaces, transitions: Mapping[str, Any], sample: Sample) -> Dataset:
+        """Makes of recorded transitions, each field ``[count, ...]``, data for a sampler.
+
+        Args:
+            env_spaces: The env's spaces.
+            transitions: The fields of a transition.
+            sample: What a sample is.
+
+        Raises:
+            UsageError: They are to be vectors and cannot be.
+        """
+        if sample == "observation":
+            return Dataset(np.asarray(transitions["observation"]), None, DataSpec(env_spaces.observation))
+        codec = cls(env_spaces)
+        tensors = {name: tf.constant(value) for name, value in transitions.items()}
+        if sample == "transition":
+            return Dataset(codec.encode_whole(tensors)["x"].numpy(), None, codec.transition_spec)
+        encoded = {name: np.asarray(value) for name, value in codec.encode(tensors).items()}
+        return Dataset(encoded["x"], encoded["c"], codec.outcome_spec)
+
     def encode_whole(self, transition: Transition) -> dict[str, tf.Tensor]:
         """Encodes what a data model learns from: ``x`` the whole transition."""
         encoded = self.encode(transition)
@@ -88,14 +119,30 @@ class TransitionCodec:
         """Decodes whole transitions, in the spaces' dtypes and bounds."""
         size = self._observations
         observation, action, outcome = tf.split(x, [size, self._actions, size + 2], axis=-1)
+        seen = self._seen(observation)
+        return {
+            "observation": seen,
+            "action": self._read_action(action),
+            **self.read_outcome(seen, outcome),
+        }
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether observations are images of whole numbers: each of them is within the bounds that all have."""
+        return bool(np.dtype(self.spaces.observation.dtype).kind in _WHOLE)
+
+    def _flat(self, observation: tf.Tensor) -> tf.Tensor:
+        """Returns observations as vectors; an image's pixels lie between 0 and 1 then."""
+        rows = tf.reshape(tf.cast(observation, tf.float32), [-1, self._observations])
+        return (rows - self._low) / self._span
+
+    def _seen(self, rows: tf.Tensor) -> tf.Tensor:
+        """Undoes ``_flat``, within the space's bounds."""
         space = self.spaces.observation
         assert isinstance(space, spaces.Box)
-        observation = tf.clip_by_value(observation, space.low, space.high)
-        return {
-            "observation": tf.cast(observation, space.dtype),
-            "action": self._read_action(action),
-            **self.read_outcome(observation, outcome),
-        }
+        whole = tf.reshape(rows * self._span + self._low, [-1, *space.shape])
+        whole = tf.clip_by_value(whole, space.low.astype(np.float32), space.high.astype(np.float32))
+        return tf.cast(tf.round(whole) if self.sees_images else whole, space.dtype)
 
     def _read_action(self, encoded: tf.Tensor) -> tf.Tensor:
         space = self.spaces.action
@@ -125,12 +172,25 @@ def _line(size: int) -> spaces.Box:
     return spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
 
+def _scales(space: gymnasium.Space[Any]) -> tuple[Any, Any]:
+    """Returns what is taken off an observation's numbers and what they are divided by; of floats nothing is."""
+    if np.dtype(space.dtype).kind not in _WHOLE:
+        return 0.0, 1.0
+    assert isinstance(space, spaces.Box)
+    low, high = (np.ravel(end).astype(np.float32) for end in (space.low, space.high))
+    return low, np.where(high > low, high - low, 1.0).astype(np.float32)
+
+
 def _observation_size(space: gymnasium.Space[Any]) -> int:
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f":
         return int(space.shape[0])
+    size = math.prod(space.shape or ())
+    if isinstance(space, spaces.Box) and len(space.shape) == 3 and space.dtype.kind in _WHOLE and size <= _LARGEST:
+        return size
     raise UsageError(
-        f"a model of transitions needs observations that are vectors of floats, not {space}",
-        hint="gymnasium.wrappers.FlattenObservation makes vectors of many spaces",
+        f"a model of transitions needs observations that are vectors of floats, or images of whole numbers with at "
+        f"most {_LARGEST:,} of them, not {space}",
+        hint="gymnasium.wrappers.FlattenObservation makes vectors, ResizeObservation and GrayscaleObservation less",
     )
 
 

@@ -1,6 +1,6 @@
 """WorldModel: any sampler of (next observation, reward, termination) given (observation, action), as an env."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,8 @@ class WorldModel(CompiledEnv):
         max_uncertainty: In standard deviations of the real outcomes; infinite never stops.
         penalty: Taken off the reward of a step that ends an episode for uncertainty.
         margin: By how much the range of each component of the real observations is widened, as a share of it.
+        reward: ``reward(observation, action, next_observation) -> [batch]``, traceable, in the place of what the
+            samplers say: where the reward is known, or is to be another than the one that they were fitted to.
 
     Raises:
         UsageError: There is no sampler or no transition, or a sampler is of other data.
@@ -66,6 +68,7 @@ class WorldModel(CompiledEnv):
         max_uncertainty: float = float("inf"),
         penalty: float = 0.0,
         margin: float = 0.1,
+        reward: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         self.codec = TransitionCodec(spaces)
         self._samplers = tuple(samplers)
@@ -73,6 +76,7 @@ class WorldModel(CompiledEnv):
         self.observation_space, self.action_space = spaces.observation, spaces.action
         self.max_episode_steps = horizon  # type: ignore[misc]  # an env's own: a model's horizon is its builder's
         self._max_uncertainty, self._penalty, self._margin = max_uncertainty, penalty, margin
+        self._known_reward = reward
         self._starts = tf.Variable(transitions["observation"], trainable=False)
         self._scale = tf.Variable(self._scales(transitions), trainable=False)
         self._range = tf.Variable(self._seen(transitions), trainable=False)
@@ -104,7 +108,10 @@ class WorldModel(CompiledEnv):
         read = self.codec.read_outcome(state.observation, self._chosen(answers, rng))
         following, left = self._within(read["next_observation"])
         unsure = left | (uncertainty > self._max_uncertainty)
-        reward = read["reward"] - self._penalty * tf.cast(unsure, tf.float32)
+        reward = read["reward"]
+        if self._known_reward is not None:
+            reward = tf.cast(self._known_reward(state.observation, action, following), tf.float32)
+        reward -= self._penalty * tf.cast(unsure, tf.float32)
         return Imagined(following, reward, read["terminated"] | unsure, uncertainty)
 
     def observation(self, state: Imagined, rng: tf.Tensor, params: Any = None) -> tf.Tensor:
@@ -147,7 +154,12 @@ class WorldModel(CompiledEnv):
         return tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(scaled, axis=0), axis=-1))
 
     def _within(self, observation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the observation kept to the widened range of real ones, and whether it had left that, ``[batch]``."""
+        """Returns the observation kept to the widened range of real ones, and whether it had left that, ``[batch]``.
+
+        An image is never outside: that a pixel has not been lit yet says little.
+        """
+        if self.codec.sees_images:
+            return observation, tf.zeros([observation.shape[0]], tf.bool)
         low, high = tf.unstack(tf.cast(self._range.read_value(), observation.dtype))
         kept = tf.clip_by_value(observation, low, high)
         return kept, tf.reduce_any(kept != observation, axis=-1)
@@ -155,7 +167,7 @@ class WorldModel(CompiledEnv):
     def _seen(self, transitions: Mapping[str, Any]) -> NDArray[np.float32]:
         """Returns the range of real observations, those that episodes ended with among them, widened: ``[2, size]``."""
         both = np.concatenate([np.asarray(transitions[name]) for name in ("observation", "next_observation")])
-        low, high = both.min(axis=0), both.max(axis=0)
+        low, high = (end.astype(np.float32) for end in (both.min(axis=0), both.max(axis=0)))
         wider = self._margin * (high - low)
         seen: NDArray[np.float32] = np.stack([low - wider, high + wider]).astype(np.float32)
         return seen

@@ -10,6 +10,7 @@ from advdl.training.adapter import Adapter
 from advdl.training.data_learner import DataLearner
 from advdl.training.learner import Learner
 from advdl.training.randomness import Stream
+from advdl.training.settled import settled
 from advdl.training.state import Array
 from advdl.training.tasks import Tasks
 from advdl.training.trainer import Trainer
@@ -44,7 +45,7 @@ class MetaEngine(UpdateEngine):
     ) -> None:
         stream = Stream(seed, "tasks")
         super().__init__(
-            lambda update: tasks.sample(stream.at(update), meta_batch),
+            lambda update: settled(lambda: tasks.sample(stream.at(update), meta_batch), update),
             trainer,
             seed=seed,
             jit=jit,

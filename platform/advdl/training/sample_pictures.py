@@ -11,17 +11,18 @@ _EDGE = 28
 
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
-    """Returns whether samples are images of 1 or 3 channels with bounds."""
+    """Returns whether samples are images with bounds."""
     shape = space.shape or ()
     bounded = isinstance(space, gymnasium.spaces.MultiBinary) or getattr(space, "is_bounded", lambda: False)()
-    return len(shape) == 3 and shape[-1] in (1, 3) and bounded
+    return len(shape) == 3 and bounded
 
 
 def sheet(images: NDArray[Any], columns: int, space: gymnasium.Space[Any]) -> NDArray[np.uint8]:
     """Lays images out in rows, from left to right.
 
     Args:
-        images: ``[count, height, width, 1 or 3]``, in the units of ``space``.
+        images: ``[count, height, width, channels]``, in the units of ``space``; of channels other than 1 or 3, such
+            as the objects of a grid or the frames of a stack, the brightest is shown.
         columns: Images in a row.
         space: Their space; its bounds are black and white.
 
@@ -43,6 +44,8 @@ def _pixels(images: NDArray[Any], space: gymnasium.Space[Any]) -> NDArray[np.uin
     low = float(np.min(getattr(space, "low", 0.0)))
     high = float(np.max(getattr(space, "high", 1.0)))
     shares = (images.astype(np.float64) - low) / max(high - low, 1e-9)
+    if shares.shape[-1] not in (1, 3):
+        shares = shares.max(axis=-1, keepdims=True)
     pixels = np.round(255 * np.clip(shares, 0.0, 1.0)).astype(np.uint8)
     times = max(-(-_EDGE // min(pixels.shape[1:3])), 1)
     larger: NDArray[np.uint8] = pixels.repeat(times, axis=1).repeat(times, axis=2)
