@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,31 +46,37 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def training(root: Path) -> dict[int, Path]:
+    """The folders of the runs that have written metrics, by seed."""
+    folders = [path.parent for path in root.glob("runs/*/*/2*/metrics.jsonl") if path.stat().st_size]
+    return {json.loads((folder / "run.json").read_text())["seed"]: folder for folder in folders}
+
+
+def until(happened: Callable[[], bool], several: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert several.poll() is None, several.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-def test_a_killed_seed_is_named_and_ctrl_c_saves_the_other(tmp_path: Path) -> None:
+def test_a_killed_seed_is_named_the_next_one_begins_and_ctrl_c_saves_what_trains(tmp_path: Path) -> None:
     words = ["agent", "train", "--env", "CartPole", "--agent", "dqn", "--steps", "1000000", "--seed", "7"]
     words += [word for each in SETS for word in ("--set", each)]
     several = subprocess.Popen(
-        [ADVDL, *words, "--seeds", "3", "--jobs", "2", "--group", "pair", "--json"],
+        [ADVDL, *words, "--seeds", "4", "--jobs", "2", "--group", "pair", "--json"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        until, found = time.monotonic() + PATIENCE, []
-        while len(found) < 2:
-            assert several.poll() is None, several.communicate()[1]
-            assert time.monotonic() < until
-            time.sleep(0.1)
-            found = [path.parent for path in tmp_path.glob("runs/*/*/2*/metrics.jsonl") if path.stat().st_size]
-        started = children(several.pid)
-        assert len(started) == 2
-        locks = {int((folder / "lock").read_text()): json.loads((folder / "run.json").read_text()) for folder in found}
-        assert {record["seed"] for record in locks.values()} == {7, 8}
-        killed = next(pid for pid, record in locks.items() if record["seed"] == 7)
-        several.send_signal(signal.SIGINT)  # nothing more starts; the other is still to save its checkpoint
-        os.kill(killed, signal.SIGKILL)
+        until(lambda: {*training(tmp_path)} == {7, 8}, several)
+        assert len(children(several.pid)) == 2
+        os.kill(int((training(tmp_path)[7] / "lock").read_text()), signal.SIGKILL)
+        until(lambda: 9 in training(tmp_path), several)  # so the death of seed 7 has been noticed
+        several.send_signal(signal.SIGINT)  # nothing more starts; two are still to save their checkpoints
         out, err = several.communicate(timeout=PATIENCE)
     finally:
         for pid in (*children(several.pid), several.pid) if several.poll() is None else ():
@@ -77,15 +84,20 @@ def test_a_killed_seed_is_named_and_ctrl_c_saves_the_other(tmp_path: Path) -> No
     assert several.returncode == 130, err
     data = json.loads(out)
     assert data["group"] == "pair"
-    first, second, third = data["seeds"]
-    assert first["status"] == "failed" or first["exit_code"] == 130  # it may have saved before it was killed
-    assert (second["seed"], second["status"], second["exit_code"]) == (8, "interrupted", 130)
-    assert second["step"] >= 100
-    assert (third["seed"], third["status"], third["run"]) == (9, "waiting", None)
-    assert list(Path(tmp_path / second["folder"], "checkpoints").glob("step-*/manifest.json"))
+    killed, *saved, waiting = data["seeds"]
+    assert (killed["seed"], killed["status"], killed["exit_code"]) == (7, "failed", 128 + signal.SIGKILL)
+    assert killed["error"] == "its process was killed by SIGKILL"
+    for seed, one in zip((8, 9), saved, strict=True):
+        assert (one["seed"], one["status"], one["exit_code"]) == (seed, "interrupted", 130)
+        assert one["step"] >= 100
+        steps = [
+            int(path.parent.name[5:]) for path in Path(tmp_path, one["folder"]).glob("checkpoints/*/manifest.json")
+        ]
+        assert max(steps) == one["step"]
+    assert (waiting["seed"], waiting["status"], waiting["run"]) == (10, "waiting", None)
     assert "error: stopped by SIGINT; " in err
     assert data["next"]["resume"] == "advdl runs resume pair"
-    assert "--seed 9 --seeds 1 --jobs 2 --group pair" in data["next"]["start"]
+    assert "--seed 10 --seeds 1 --jobs 2 --group pair" in data["next"]["start"]
     assert {record["group"] for record in records(tmp_path / "runs")} == {"pair"}
     assert "agent train --env CartPole --agent dqn" in " ".join(records(tmp_path / "runs")[0]["command"])
 
