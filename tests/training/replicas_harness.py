@@ -291,7 +291,7 @@ def played(name, settings, devices, *, updates=UPDATES):
 SMALL_MODELS = {
     "classifier": {
         "learner": "classifier",
-        "learner.backbone": "{name='densenet',blocks=[1],growth=4,stem=4,units=8,norm='batch'}",
+        "learner.backbone": "{name='mlp',units=[8]}",
         "learner.label_smoothing": "0.1",
     },
     "vae": {"sampler": "vae", "sampler.network": "dense", "sampler.units": "[8]"},
@@ -303,12 +303,11 @@ SMALL_MODELS = {
 def real_models(groups):
     """The built-in learners of data and of tasks.
 
-    Where a loss draws, every device's part has draws of its own, so one device has to make as many parts; where it
-    normalises, the moments are those of a part of all devices, so one device has to make as many as each of them.
+    Where a loss draws, every part has draws of its own, so one device has to make as many parts as all of them.
     """
     for name in SMALL_MODELS:
         for count, devices in groups.items():
-            alone = learnt(name, None, accumulate=2 if name == "classifier" else 2 * count)
+            alone = learnt(name, None, accumulate=2 * count)
             yield f"{name} on {count}", difference(alone, learnt(name, devices, accumulate=2))
 
 
