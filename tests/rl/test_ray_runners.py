@@ -77,7 +77,7 @@ def alone() -> dict[str, Any]:
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """One Ray for all tests of this file: it takes seconds to start."""
-    from advdl.rl.runner_pool import start_ray
+    from advdl.training.ray_cluster import start_ray
 
     start_ray(2)
     yield

@@ -191,12 +191,21 @@ def trained(kind, devices, accumulate, *, replicas=Replicas, jit=False, scaled=F
         report = trainer.update(batch_at(index, size), tf.stack([tf.constant(7), tf.cast(index, tf.int32)]))
         each.assign(next((value for value in report.values() if value.shape.rank), each.read_value()))
 
-    loop, at = FusedLoop(step, healthy=trainer.healthy, jit=False), 0
+    loop, at = (
+        FusedLoop(step, healthy=trainer.healthy, jit=False, chunk_seconds=clock_of(devices), agree=trainer.agreed),
+        0,
+    )
     loop.build()
     while at < updates:
         at = loop.advance(at, updates - at)
     assert bool(trainer.healthy)
     return {**{name: variable.numpy() for name, variable in trainer.state().items()}, "each": each.numpy()}
+
+
+def clock_of(devices):
+    """How long a call may take: workers do not agree on it, and make calls of the same length nevertheless."""
+    resolver = None if devices is None else devices.strategy.cluster_resolver
+    return 0.02 if resolver is not None and resolver.task_id else 1.0
 
 
 def difference(one, other):
@@ -206,35 +215,52 @@ def difference(one, other):
 
 def cases(groups, *, few):
     """Yields a name and a difference for each comparison with one device."""
-    clean = [Classifier, Values, Surrogate] if not few else [Classifier, Values]
-    for kind in clean:
+    for kind in (Classifier, Values) if few else (Classifier, Values, Surrogate):
         alone = trained(kind, None, 2)
         for count, devices in groups.items():
             yield f"{kind.__name__} on {count}", difference(alone, trained(kind, devices, 2))
             if kind is Values:
                 name = f"{kind.__name__} on {count}"
-                yield f"{name}, compiled", difference(alone, trained(kind, devices, 2, jit=True))
                 yield f"{name}, clipped first", difference(alone, trained(kind, devices, 2, replicas=ClipsFirst))
-    for kind in (Players,) if few else (Players, Adapting):
+                if not few:
+                    yield f"{name}, compiled", difference(alone, trained(kind, devices, 2, jit=True))
+    yield from real_agents(groups)
+    yield from real_models(groups)
+    if few:
+        return
+    for kind in (Players, Adapting):
         for count, devices in groups.items():
             yield f"{kind.__name__} on {count}", difference(trained(kind, None, count), trained(kind, devices, 1))
-    yield from real_cases(groups, few=few)
-    if not few:
-        yield from real_models(groups)
     (count, devices), *_ = groups.items()
     alone, shared = (trained(Surrogate, which, 2, scaled=True) for which in (None, devices))
     yield f"scaled loss on {count}", difference(alone, shared)
 
 
-def real_cases(groups, *, few):
+PRACTICE = {
+    "trainer.jit": "off",
+    "trainer.clip_norm": "0.05",
+    "trainer.accumulate": "2",
+    "trainer.ema": "0.9",
+    "optimizer.name": "adamw",
+    "optimizer.weight_decay": "0.01",
+    "optimizer.learning_rate": "1e-3",
+}
+"""What is hard to share, all at once: clipping that bites, parts of a batch, decoupled decay, averages."""
+
+SMALL_AGENTS = {
+    "dqn": {"agent.learning_starts": "64", "agent.batch_size": "32", "agent.train_every": "8"},
+    "ppo": {"agent.horizon": "16", "agent.batch_size": "32", "agent.epochs": "4"},
+}
+
+
+def real_agents(groups):
     """The agents themselves, env and all; their options are as small as their code allows."""
-    small = {"agent.backbone": "{name='mlp',units=[8]}", "env.num": "8", "trainer.jit": "off", "trainer.ema": "0.9"}
-    dqn = {"agent.learning_starts": "64", "agent.batch_size": "32", "agent.train_every": "8", "trainer.accumulate": "2"}
-    ppo = {"agent.horizon": "16", "agent.batch_size": "32", "agent.epochs": "4"}
-    for name, own in ({"dqn": dqn} if few else {"dqn": dqn, "ppo": ppo}).items():
-        alone = played(name, small | own, None)
+    small = {"agent.backbone": "{name='mlp',units=[8]}", "env.num": "8"}
+    for name, own in SMALL_AGENTS.items():
+        settings = small | own | PRACTICE
+        alone = played(name, settings, None)
         for count, devices in groups.items():
-            yield f"{name} on {count}", difference(alone, played(name, small | own, devices))
+            yield f"{name} on {count}", difference(alone, played(name, settings, devices))
 
 
 def played(name, settings, devices, *, updates=UPDATES):
@@ -255,6 +281,7 @@ def played(name, settings, devices, *, updates=UPDATES):
         folder=Path("/nonexistent"),
     )
     training = build.build_training(experiment, host, devices=devices)
+    assert (training.trainer.replicas is None) == (devices is None)
     training.engine.build()
     while int(training.trainer.updates) < updates:
         training.engine.advance(training.engine.env_steps + 1)
@@ -274,11 +301,14 @@ SMALL_MODELS = {
 
 
 def real_models(groups):
-    """The built-in learners of data and of tasks, with what makes the toys hard: clipping, decay, averages, draws."""
+    """The built-in learners of data and of tasks.
+
+    Where a loss draws, every part has draws of its own, so one device has to make as many parts as all of them.
+    """
     for name in SMALL_MODELS:
         for count, devices in groups.items():
-            alone, shared = learnt(name, None, accumulate=count), learnt(name, devices, accumulate=1)
-            yield f"{name} on {count}", difference(alone, shared)
+            alone = learnt(name, None, accumulate=2 * count)
+            yield f"{name} on {count}", difference(alone, learnt(name, devices, accumulate=2))
 
 
 def learnt(name, devices, *, accumulate, updates=UPDATES):
@@ -294,13 +324,11 @@ def learnt(name, devices, *, accumulate, updates=UPDATES):
 
     host, settings = PluginHost.from_environment(), SMALL_MODELS[name]
     trained = next(iter(settings))
-    common = {"trainer.clip_norm": "0.05", "trainer.ema": "0.9", "trainer.accumulate": str(accumulate)}
-    common |= {"trainer.jit": "off", "steps": str(updates)}
-    optimizer = {"optimizer.name": "adamw", "optimizer.weight_decay": "0.01", "optimizer.learning_rate": "1e-3"}
+    settings = settings | PRACTICE | {"trainer.accumulate": str(accumulate), "steps": str(updates)}
     experiment = resolve_experiment(
         host,
         command_line={},
-        sets=[f"{key}={value}" for key, value in (settings | common | optimizer).items()],
+        sets=[f"{key}={value}" for key, value in settings.items()],
         config_file=None,
         environ={},
         folder=Path("/nonexistent"),
@@ -323,14 +351,15 @@ def learnt(name, devices, *, accumulate, updates=UPDATES):
 
 
 def main():
-    devices = claim_devices(int(sys.argv[1]), os.environ)
-    if cluster_of(os.environ) is not None:
+    devices, together = claim_devices(int(sys.argv[1]), os.environ), cluster_of(os.environ) is not None
+    # What is trained alone for comparison must not find the other workers.
+    os.environ.pop("TF_CONFIG", None)
+    if together:
         groups = {devices.strategy.num_replicas_in_sync: devices}
     else:
-        two = Devices(parts_of_processor(2))
-        groups = {2: two, int(sys.argv[1]): devices}
+        groups = {2: Devices(parts_of_processor(2)), int(sys.argv[1]): devices}
     found = {}
-    for name, value in cases(groups, few=cluster_of(os.environ) is not None):
+    for name, value in cases(groups, few=together):
         found[name] = value
         print(f"{name}: {value:.2g}", file=sys.stderr, flush=True)
     print(json.dumps(found))

@@ -13,6 +13,7 @@ from advdl.cli.train import Json, RunsDir
 from advdl.errors import UsageError
 
 if TYPE_CHECKING:
+    from advdl.experiment.sweep.places import Place
     from advdl.experiment.sweep.spec import SweepFolder, SweepSpec
 
 app = typer.Typer(help="Search the settings that do best.", rich_markup_mode=None)
@@ -36,6 +37,7 @@ def run(
     space: Annotated[Path | None, typer.Option(help="A TOML file of ranges.", show_default=False)] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials in all; 20, or the whole grid.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, each a process.")] = 1,
+    on: Annotated[str, typer.Option(metavar="here|ray", help="Where trials run: here, or on a Ray cluster.")] = "here",
     objective: Annotated[Text, typer.Option(help="score, steps-to-target or time-to-target.")] = None,
     target: Annotated[float | None, typer.Option(help="The score that is to be reached.", show_default=False)] = None,
     sampler: Annotated[Text, typer.Option(help="tpe, random, qmc, gp or grid.")] = None,
@@ -51,18 +53,19 @@ def run(
     A sweep that was stopped goes on with: advdl sweep run --name lr
     """
     from advdl.experiment.find_runs import runs_root
-    from advdl.experiment.sweep.search import check_jobs
+    from advdl.experiment.sweep.places import place_of
     from advdl.experiment.sweep.spec import SweepFolder, check_name
     from advdl.experiment.sweep.study import require_optuna
 
     require_optuna()
-    check_jobs(jobs)
     folder = SweepFolder(runs_root(runs_dir, os.environ), check_name(name or time.strftime("sweep-%Y%m%d-%H%M%S")))
     asked: dict[str, Any] = {"objective": objective, "sampler": sampler, "pruner": pruner, "storage": storage}
     asked |= {"target": target, "seed": seed}
     given = {key: value for key, value in asked.items() if value is not None}
     spec = _spec(folder, tuple(words or ()), _space(search or [], space), given)
-    _search(context, folder, spec, trials or spec.grid_size if spec.sampler == "grid" else trials or 20, jobs)
+    enough = trials or (spec.grid_size if spec.sampler == "grid" else None) or 20
+    with place_of(on, jobs) as place:
+        _search(context, folder, spec, enough, jobs, place)
     _show(folder, as_json=as_json, plots=False)
 
 
@@ -111,7 +114,9 @@ def _spec(folder: "SweepFolder", words: tuple[str, ...], space: dict[str, Any], 
     return before
 
 
-def _search(context: typer.Context, folder: "SweepFolder", spec: "SweepSpec", trials: int | None, jobs: int) -> None:
+def _search(
+    context: typer.Context, folder: "SweepFolder", spec: "SweepSpec", trials: int, jobs: int, place: "Place"
+) -> None:
     from advdl.experiment.lock import locked
     from advdl.experiment.signals import StoppedError, StopRequest
     from advdl.experiment.sweep.results import TrialTrackers
@@ -126,8 +131,9 @@ def _search(context: typer.Context, folder: "SweepFolder", spec: "SweepSpec", tr
     _say(f"sweep {folder.path}")
     with locked(folder.lock, what=f"sweep {folder.name}"), StopRequest().watching() as stop:
         study = open_study(folder, spec, writing=True)
-        searching = Search(study, folder, spec, TrialTrackers(folder, host, trackers, warn), jobs=jobs, say=_say)
-        searching.run(trials or 20, stop)
+        reporting = TrialTrackers(folder, host, trackers, warn)
+        searching = Search(study, folder, spec, reporting, jobs=jobs, place=place, say=_say)
+        searching.run(trials, stop)
         if stop.number is not None:
             how = f"with {searching.finished} trials finished; the others go on from their checkpoints"
             raise StoppedError(stop.number, how, hint=f"advdl sweep run --name {folder.name}")

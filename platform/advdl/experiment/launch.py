@@ -36,10 +36,10 @@ def launch(words: Sequence[str], workers: int, environ: Mapping[str, str]) -> in
         The chief's exit code.
 
     Raises:
-        RunError: A worker that is not the chief failed.
+        RunError: A worker that is not the chief failed, or any was killed.
     """
-    addresses = tuple(f"127.0.0.1:{port}" for port in _free_ports(workers))
     with tempfile.TemporaryDirectory(prefix="advdl-launch-") as folder, ExitStack() as files:
+        addresses = tuple(f"127.0.0.1:{port}" for port in files.enter_context(held_ports(workers)))
         logs = [Path(folder) / f"worker-{index}" for index in range(workers)]
         outputs = [None, *(files.enter_context(log.open("wb")) for log in logs[1:])]
         processes = [
@@ -60,14 +60,16 @@ def launch(words: Sequence[str], workers: int, environ: Mapping[str, str]) -> in
 def _wait(processes: Sequence[subprocess.Popen[bytes]], logs: Sequence[Path]) -> int:
     try:
         failed = _first_failure(processes)
-        _end(processes, patience=_ENDS if failed in (None, 0) else _NOTICES)
+        killed = failed is not None and processes[failed].returncode < 0
+        _end(processes, patience=_NOTICES if failed or killed else _ENDS)
     finally:
         for process in processes:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    if failed:
-        sys.stderr.write(logs[failed].read_text(errors="replace")[-4000:])
+    if failed is not None and (failed or killed):
+        # What the chief said is here already; if it was killed, another knows what that meant.
+        sys.stderr.write(logs[failed or 1].read_text(errors="replace")[-4000:])
         raise RunError(
             f"worker {failed} {_how(processes[failed].returncode)}",
             hint="go on with: advdl launch --workers N -- runs resume latest",
@@ -107,13 +109,22 @@ def _forwarding(chief: subprocess.Popen[bytes]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _free_ports(count: int) -> list[int]:
-    """All are held until the last is found, so that no two are the same."""
+@contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Finds free ports of the loopback address, and keeps others from being given them until the context ends.
+
+    A socket that is bound and does not listen keeps Linux from handing its port out, while a server that asks for this
+    very port still gets it. Elsewhere the ports are let go at once.
+    """
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        ports = [each.getsockname()[1] for each in sockets]
+        if sys.platform != "linux":
+            stack.close()
+        yield ports
 
 
 def _how(code: int) -> str:

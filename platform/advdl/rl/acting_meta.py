@@ -66,6 +66,7 @@ class ActingMetaEngine:
             jit=trainer.jits(jit),
             chunk_seconds=chunk_seconds,
             guard=trainer.guard,
+            agree=trainer.agreed,
         )
         self.metrics = RunningMeans()
         self.judge = ActingJudge(tasks, adapter, jit=jit)

@@ -131,6 +131,7 @@ class CompiledEngine:
             jit=together,
             chunk_seconds=self._chunk_seconds,
             guard=self._trainer.guard,
+            agree=self._trainer.agreed,
         )
 
     def _leave_xla(self) -> None:

@@ -8,7 +8,6 @@ again from their seeds and actions, and then the round that was lost: nothing is
 """
 
 import itertools
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,8 +25,7 @@ from advdl.rl.host_acting import HostActed, HostActing
 from advdl.rl.runner import RunnerTask, transition
 from advdl.rl.runner_actor import RunnerActor
 from advdl.rl.spaces import Spaces
-
-INSTALL = "pip install 'advdl[ray]'"
+from advdl.training.ray_cluster import start_ray
 
 _HOPELESS = 3
 _START_UP = 180.0
@@ -245,36 +243,6 @@ class RunnerPool:
                 same = all(np.array_equal(array, arrays[0]) for array in arrays)
                 merged.append(arrays[0] if same else np.mean(arrays, axis=0).astype(arrays[0].dtype))
         return merged
-
-
-def start_ray(runners: int) -> tuple[Any, bool]:
-    """Joins the cluster of ``RAY_ADDRESS``, or starts Ray on this machine's loopback address.
-
-    Returns:
-        The module, and whether this process has started it.
-
-    Raises:
-        UsageError: It is not installed, the cluster cannot be reached or has no room for so many runners.
-    """
-    try:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
-    except ImportError:
-        raise UsageError("runners need ray, which is not installed", hint=INSTALL) from None
-    address = os.environ.get("RAY_ADDRESS")
-    mine = not ray.is_initialized()
-    options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    if mine and address:
-        try:
-            ray.init(address=address, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UsageError(f"RAY_ADDRESS {address} cannot be joined: {error}", hint="ray start --head") from error
-    elif mine:
-        ray.init(num_cpus=runners, include_dashboard=False, _node_ip_address="127.0.0.1", **options)
-    room = int(ray.cluster_resources().get("CPU", 0))
-    if room < runners:
-        raise UsageError(f"{runners} runners need as many CPUs; Ray has {room}", hint=f"--runners ray:{room}")
-    return ray, mine
 
 
 def _portable(cloudpickle: Any, steps: Any) -> bytes:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
+from tensorflow.python.eager import context as eager_context
 
 from advdl.errors import UsageError
 from advdl.training.cluster import Cluster, cluster_of
 from advdl.training.peers import PeerWatch
+
+_HEARTBEAT_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,27 @@ def _several_workers(cluster: Cluster, count: int) -> Devices:
         raise UsageError(
             f"a worker without GPUs has one device, not {count}", hint="start more workers, or set devices to 1"
         )
+    _leave_failures_to_the_watch(len(cluster.addresses))
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     watch = PeerWatch(cluster)
     watch.start()
     return Devices(strategy, watch)
+
+
+def _leave_failures_to_the_watch(workers: int) -> None:
+    """Lets TensorFlow wait for a worker that is slow.
+
+    Its own heartbeat gives a worker up that says nothing for 10 seconds: one of a machine that swaps, or sleeps, or of
+    which a debugger has stopped it. Our watch sees the difference: a process that is gone has no port.
+    """
+    context = eager_context.context()
+    if context.coordination_service is None:
+        context.configure_coordination_service(
+            service_type="standalone",
+            service_leader="/job:worker/replica:0/task:0",
+            heartbeat_timeout_in_ms=_HEARTBEAT_MS,
+            coordinated_jobs=[eager_context.coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=workers)],
+        )
 
 
 def _mirrored(count: int) -> tf.distribute.Strategy:

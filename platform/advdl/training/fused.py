@@ -25,6 +25,8 @@ class FusedLoop:
         jit: Whether XLA compiles the loop.
         chunk_seconds: How long one call may take, in seconds: signals and logs are served between calls.
         guard: Makes a context for each call, such as one that notices a lost worker.
+        agree: Makes one K of what several workers' clocks say. What they exchange in a loop is matched by the number of
+            the iteration in its call, so calls of different lengths would wait for each other for ever.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class FusedLoop:
         jit: bool = True,
         chunk_seconds: float = 1.0,
         guard: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+        agree: Callable[[int], int] | None = None,
     ) -> None:
         self._step = step
-        self._guard = guard
+        self._guard, self._agree = guard, agree
         self._healthy = healthy
         self._chunk_seconds = chunk_seconds
         self._seconds_per_step: float | None = None
@@ -56,6 +59,7 @@ class FusedLoop:
             The number of the next step: ``start`` + the steps made.
         """
         count = min(limit, self._affordable())
+        count = self._agree(count) if self._agree else count
         began = time.perf_counter()
         with self._guard():
             end = int(self._program(tf.constant(start, tf.int64), tf.constant(count, tf.int64)))

@@ -49,10 +49,22 @@ class Replicas:
         self._programs: dict[str, Any] = {}
         self._changed: dict[str, list[int]] = {}
         self._scalars: dict[str, list[str]] = {}
+        self._sum = tf.function(self._summed, autograph=False)
 
     def guard(self) -> contextlib.AbstractContextManager[None]:
         """Surrounds a call of a program with updates: a lost worker becomes an error."""
         return contextlib.nullcontext() if self._watch is None else self._watch.guard()
+
+    def agreed(self, number: int) -> int:
+        """Returns the mean over all workers, rounded down; all of them have to ask for it, and get the same.
+
+        Raises:
+            RunError: A worker is gone.
+        """
+        if self._watch is None:
+            return number
+        with self.guard():
+            return int(self._sum(tf.constant(number, tf.int64))) // self.count
 
     def __call__(self, objective: Objective, batch: Batch, seed: tf.Tensor, scale: Scale = None) -> Measured:
         """Differentiates an objective on a batch that every worker has alike.
@@ -127,6 +139,13 @@ class Replicas:
             "changed": [next(means) if value.dtype.is_floating else value for value in changed],
             "rows": {name: _gathered(context, values) for name, values in reports.items()},
         }
+
+    def _summed(self, number: tf.Tensor) -> tf.Tensor:
+        def on_replica() -> tf.Tensor:
+            here = tf.identity(number)  # on the replica's device
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here)
+
+        return self._strategy.experimental_local_results(self._strategy.run(on_replica))[0]
 
     def _program(self, objective: Objective) -> Any:
         if objective.name not in self._programs:

@@ -128,6 +128,10 @@ class Trainer:
         """Surrounds a call of a program with updates: a lost worker becomes a ``RunError``."""
         return contextlib.nullcontext() if self.replicas is None else self.replicas.guard()
 
+    def agreed(self, number: int) -> int:
+        """Returns the mean over all workers of a whole number; the number itself where there is one worker."""
+        return number if self.replicas is None else self.replicas.agreed(number)
+
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Gives the learner its averaged weights for as long as the context lasts; nothing changes without averages."""
         return contextlib.nullcontext() if self._averages is None else self._averages.in_place()

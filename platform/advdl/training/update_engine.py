@@ -81,6 +81,7 @@ class UpdateEngine:
             jit=jits and not apart,
             chunk_seconds=self._chunk_seconds,
             guard=self.trainer.guard,
+            agree=self.trainer.agreed,
         )
 
     def _iterate(self, update: tf.Tensor) -> None:

@@ -1,22 +1,22 @@
 """The search: trials in processes of their own, side by side; what they find goes to Optuna."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from advdl.errors import AdvdlError, RunError, UsageError
+from advdl.errors import AdvdlError, RunError
 from advdl.experiment.run_folder import RunFolder
 from advdl.experiment.signals import StopRequest
 from advdl.experiment.sweep.objective import Worth, progress, worth
+from advdl.experiment.sweep.places import Here, Place
 from advdl.experiment.sweep.recover import FAILED, PROBLEM, REACHED, RESUMES, RUN, recover
 from advdl.experiment.sweep.results import TrialTrackers
 from advdl.experiment.sweep.space import setting
 from advdl.experiment.sweep.spec import SweepFolder, SweepSpec
 from advdl.experiment.sweep.study import ask, enqueue_grid
-from advdl.experiment.sweep.trial import TrialProcess, evaluations, tagged_run
+from advdl.experiment.sweep.trial import RunningTrial, evaluations, tagged_run
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -33,7 +33,7 @@ class _Live:
     """A trial that is running."""
 
     trial: "Trial"
-    process: TrialProcess
+    process: RunningTrial
     began: float
     folder: RunFolder | None = None
     pruned: bool = False
@@ -50,6 +50,7 @@ class Search:
         spec: What it is.
         trackers: Told of each trial that has ended.
         jobs: Trials at a time.
+        place: Where trials run; this machine when None.
         say: Told what happens.
     """
 
@@ -61,11 +62,12 @@ class Search:
         trackers: TrialTrackers,
         *,
         jobs: int = 1,
+        place: Place | None = None,
         say: Callable[[str], None],
     ) -> None:
         self._study, self._folder, self._spec, self._trackers = study, folder, spec, trackers
         self._jobs, self._say = jobs, say
-        self._threads = max(1, cores() // jobs) if jobs > 1 else 0
+        self._place = place or Here(jobs)
         self._live: list[_Live] = []
 
     def run(self, trials: int, stop: StopRequest) -> None:
@@ -107,7 +109,7 @@ class Search:
         if resumes is not None:
             words = ["runs", "resume", str(self._folder.root / resumes), "--quiet", "--json"]
         log = self._folder.trials / f"{trial.number:04d}.log"
-        live = _Live(trial, TrialProcess(words, log, self._threads), time.time())
+        live = _Live(trial, self._place.start(words, log), time.time())
         if resumes is not None:
             self._found(live, RunFolder(self._folder.root / resumes))
         self._live.append(live)
@@ -231,18 +233,3 @@ def described(params: dict[str, Any]) -> str:
     return ", ".join(
         f"{key} {value if isinstance(value, str) else format(value, '.6g')}" for key, value in params.items()
     )
-
-
-def cores() -> int:
-    """Returns how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_jobs(jobs: int) -> None:
-    """Refuses more trials at a time than there are processors.
-
-    Raises:
-        UsageError: There are fewer.
-    """
-    if jobs > cores():
-        raise UsageError(f"--jobs {jobs} is more than the {cores()} processors here", hint=f"--jobs {cores()}")

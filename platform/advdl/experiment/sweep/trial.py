@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from advdl.errors import AdvdlError, ExitCode, UsageError
 from advdl.experiment.files import Journal
@@ -16,7 +16,32 @@ from advdl.experiment.run_folder import RunFolder
 
 _TETHERED = (sys.executable, "-m", "advdl.cli.tethered")
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-_STOPPED = (int(ExitCode.TERMINATED), -signal.SIGTERM)
+STOPPED = (int(ExitCode.TERMINATED), -signal.SIGTERM)
+"""Exit codes of a run that was asked to stop, and did."""
+
+
+class RunningTrial(Protocol):
+    """A trial that is under way, wherever it is."""
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it ended because it was asked to."""
+
+    def stop(self) -> None:
+        """Asks the run to stop; it saves a checkpoint."""
+
+    def wait(self, seconds: float) -> None:
+        """Waits for its end, then ends it."""
+
+    def kill(self) -> None:
+        """Ends it at once."""
+
+    def problem(self) -> str:
+        """Says why it failed, in its own words."""
 
 
 class TrialProcess:
@@ -26,16 +51,27 @@ class TrialProcess:
         words: The command.
         log: Where what it says goes.
         threads: Threads that it may compute with; 0 leaves it to TensorFlow.
+        folder: Where it works; here when None.
+        environ: Variables beyond this process' own.
     """
 
-    def __init__(self, words: Sequence[str], log: Path, threads: int = 0) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        log: Path,
+        threads: int = 0,
+        *,
+        folder: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         limits = {name: str(threads) for name in _THREADS if threads and name not in os.environ}
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*_TETHERED, *words],
-                env={**os.environ, **limits},
+                cwd=folder,
+                env={**os.environ, **limits, **(environ or {})},
                 stdin=subprocess.PIPE,  # its other end closes when this process dies, however that is
                 stdout=output,
                 stderr=output,
@@ -50,7 +86,7 @@ class TrialProcess:
     @property
     def was_stopped(self) -> bool:
         """Whether it ended because it was asked to."""
-        return self.code in _STOPPED
+        return self.code in STOPPED
 
     def stop(self) -> None:
         """Asks the run to stop; it saves a checkpoint."""
@@ -72,12 +108,16 @@ class TrialProcess:
 
     def problem(self) -> str:
         """Says why it failed, in its own words."""
-        code = self.code or 0
-        if code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
-        lines = self._log.read_text(errors="replace").splitlines()
-        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return errors[-1] if errors else f"failed with exit code {code}; see {self._log}"
+        return problem_of(self.code or 0, self._log)
+
+
+def problem_of(code: int, log: Path) -> str:
+    """Says why a trial failed, from its exit code and what it said."""
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    lines = log.read_text(errors="replace").splitlines()
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return errors[-1] if errors else f"failed with exit code {code}; see {log}"
 
 
 def dry_runs(commands: Sequence[Sequence[str]]) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Ray: the cluster that ``RAY_ADDRESS`` names, or one of this process' own. Needs no TensorFlow."""
+
+import os
+from typing import Any
+
+from advdl.errors import UsageError
+
+INSTALL = "pip install 'advdl[ray]'"
+_JOIN = "is it what ray start --head printed, and is RAY_AUTH_TOKEN or ~/.ray/auth_token the cluster's?"
+
+
+def start_ray(count: int, what: str = "runners") -> tuple[Any, bool]:
+    """Joins the cluster of ``RAY_ADDRESS``, or starts Ray on this machine's loopback address.
+
+    Args:
+        count: CPUs that are needed.
+        what: What each of them is for.
+
+    Returns:
+        The module, and whether this process has joined or started it, and so has to leave it.
+
+    Raises:
+        UsageError: It is not installed, the cluster cannot be reached or has no room.
+    """
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+    except ImportError:
+        raise UsageError(f"{what} need ray, which is not installed", hint=INSTALL) from None
+    address = os.environ.get("RAY_ADDRESS")
+    mine = not ray.is_initialized()
+    options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if mine and address:
+        try:
+            ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UsageError(f"RAY_ADDRESS {address} cannot be joined: {error}", hint=_JOIN) from error
+    elif mine:  # without the word "local" Ray would join whatever cluster runs on this machine
+        ray.init(address="local", num_cpus=count, include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+    room = int(ray.cluster_resources().get("CPU", 0))
+    if room < count:
+        if mine:
+            ray.shutdown()
+        raise UsageError(f"{count} {what} need as many CPUs; Ray has {room}", hint=f"ask for {room}")
+    return ray, mine
