@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from advdl.errors import RunError
+from advdl.errors import ExitCode, RunError
 from advdl.training.cluster import config_of
 
 _COMMAND = (sys.executable, "-m", "advdl.cli.app")
@@ -67,6 +67,8 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], logs: Sequence[Path]) ->
             if process.poll() is None:
                 process.kill()
                 process.wait()
+    if all(process.returncode == ExitCode.USAGE for process in processes):
+        return int(ExitCode.USAGE)  # whichever was the first to refuse the command, the chief has said why
     if failed is not None and (failed or killed):
         # What the chief said is here already; if it was killed, another knows what that meant.
         sys.stderr.write(logs[failed or 1].read_text(errors="replace")[-4000:])
