@@ -18,9 +18,6 @@ import pytest
 from advdl.experiment.launch import held_ports
 from advdl.experiment.run_folder import RunFolder
 
-pytest.importorskip("ray", reason="pip install 'advdl[ray]'")
-pytest.importorskip("optuna", reason="pip install 'advdl[sweep]'")
-
 ADVDL = Path(sys.executable).with_name("advdl")
 CPUS = 3  # more than a test machine has, so that what fits can only be the cluster
 PATIENCE = 1800.0  # nothing is measured here

@@ -10,7 +10,6 @@ from advdl.rl.env_names import resolve_env_id
 
 
 def test_a_minigrid_is_found_by_name_and_seen_through_its_own_wrapper() -> None:
-    pytest.importorskip("minigrid")
     env_id = resolve_env_id("MiniGrid-Empty-5x5", PluginHost.from_environment())
     assert env_id == "MiniGrid-Empty-5x5-v0"
     wrappers = ["minigrid.wrappers:ImgObsWrapper", {"name": "RecordEpisodeStatistics", "buffer_length": 2}]

@@ -1,6 +1,5 @@
 """Other libraries' vector envs through ours: each copy's stream is the bare library's, without steps that are none."""
 
-import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,9 +21,6 @@ from advdl.rl.spaces import Spaces
 
 Stream = list[tuple[Any, ...]]
 """Of one copy: what was seen, done and given, and what really followed."""
-
-envpool_is_there = pytest.mark.skipif(not importlib.util.find_spec("envpool"), reason="pip install 'advdl[envpool]'")
-ale_is_there = pytest.mark.skipif(not importlib.util.find_spec("ale_py"), reason="pip install 'advdl[atari]'")
 
 
 def native(kind: str, env_id: str, count: int, said: list[str] | None = None, **options: Any) -> NativeVectorEnv:
@@ -97,7 +93,6 @@ def first_episode(stream: Stream) -> Stream:
     return stream[: next(index for index, step in enumerate(stream) if step[3] or step[4]) + 1]
 
 
-@envpool_is_there
 @pytest.mark.filterwarnings("ignore:.*precision lowered")
 class TestEnvPool:
     @pytest.mark.parametrize("limit", [500, 12])
@@ -139,7 +134,6 @@ class TestEnvPool:
             EnvPoolStepper("Nowhere-v0", 2, {})
 
 
-@ale_is_there
 def test_ales_own_vector_env_gives_the_bare_librarys_episodes() -> None:
     env_id = resolve_env_id("ALE/Pong-v5", PluginHost.from_environment())
     options = {"max_num_frames_per_episode": 80, "reward_clipping": False}

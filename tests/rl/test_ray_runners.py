@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from host_envs import factory
 
 from advdl.errors import UsageError
@@ -16,8 +17,6 @@ from advdl.rl.host_engine import HostEngine
 from advdl.rl.host_vector import HostVectorEnv
 from advdl.rl.spaces import Spaces
 from advdl.training import Trainer, Tuning
-
-ray = pytest.importorskip("ray", reason="pip install 'advdl[ray]'")
 
 pytestmark = [
     # Ray's own; its processes and sockets end with it.
