@@ -8,14 +8,18 @@ vector machine trained on samples. `evaluations` is how often the network runs f
 """
 
 import argparse
+import hashlib
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Row, arguments_parser, say, spread
+from measure import Report, Results, Row, arguments_parser, say, spread
 
 Arrays = Any
 
@@ -78,6 +82,7 @@ def main() -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="with --only: another option"
     )
+    parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
     arguments = parser.parse_args()
     training, held_out = digits()
     from advdl.training.sample_quality import features_of
@@ -163,16 +168,28 @@ def sampled(
     if arguments.only not in (None, name):
         return []
     variants = {name: {"evaluations": setting["evaluations"]}, **setting.get("also", {})}
-    found: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
-    seconds = []
-    for seed in arguments.seeds:
-        sampler, took = train(setting, training, seed, arguments.scale)
-        seconds.append(took)
-        for variant, further in variants.items():
-            found[variant].append(drawn_quality(again(sampler, setting, further), training, held_out, features, seed))
-            figures = ", ".join(f"{key} {value:.3f}" for key, value in found[variant][-1].items())
-            say(f"{variant}, seed {seed}: {took:.0f} s, {figures}")
-    return [row(variant, found[variant], seconds, further["evaluations"]) for variant, further in variants.items()]
+
+    def one(seed: int) -> Row:
+        sampler, seconds = train(setting, training, seed, arguments.scale)
+        drawn = {
+            variant: drawn_quality(again(sampler, setting, further), training, held_out, features, seed)
+            for variant, further in variants.items()
+        }
+        return {"drawn": drawn, "seconds": seconds}
+
+    results = results_of(setting, arguments)
+    found = [results.row(partial(one, seed), model=name, seed=seed) for seed in arguments.seeds]
+    seconds = [line["seconds"] for line in found]
+    return [
+        row(variant, [line["drawn"][variant] for line in found], seconds, further["evaluations"])
+        for variant, further in variants.items()
+    ]
+
+
+def results_of(setting: Mapping[str, Any], arguments: argparse.Namespace) -> Results:
+    """Returns the results of this very setting."""
+    text = json.dumps({**setting, "scale": arguments.scale}, sort_keys=True)
+    return Results(arguments.results, hashlib.sha256(text.encode()).hexdigest()[:12])
 
 
 def again(sampler: Any, setting: Mapping[str, Any], further: Mapping[str, Any]) -> Any:
@@ -315,17 +332,18 @@ def bounded(
         return []
     whole = [replace(data, c=None, spec=replace(data.spec, c=None)) for data in (training, held_out)]
     data, test = map(binarised, (training, held_out)) if name == "binary" else whole
-    found = []
-    for seed in arguments.seeds:
+
+    def one(seed: int) -> Row:
         sampler, seconds = train(setting, data, seed, arguments.scale)
         batch = {"x": tf.constant(test.x)}
-        program = tf.function(
-            lambda draws, model=sampler, x=batch: model.importance_bound(x, tf.constant([1, 2]), draws)
-        )
+        program = tf.function(lambda draws: sampler.importance_bound(batch, tf.constant([1, 2]), draws))
         elbo = float(tf.reduce_mean(tf.function(sampler.measure)(batch, tf.constant([1, 2]))["negative_elbo"]))
         tight = {f"iwae_{draws}": -float(tf.reduce_mean(program(draws))) for draws in (1, 50, 500)}
-        found.append({"nats": elbo, **tight, "bits_per_dim": elbo / 64 / float(np.log(2)), "seconds": seconds})
-        say(f"{name}, seed {seed}: " + ", ".join(f"{key} {value:.3f}" for key, value in found[-1].items()))
+        return {"nats": elbo, **tight, "bits_per_dim": elbo / 64 / float(np.log(2)), "seconds": seconds}
+
+    results = results_of(setting, arguments)
+    found = [results.row(partial(one, seed), model=name, seed=seed) for seed in arguments.seeds]
+    found = [{key: value for key, value in line.items() if key not in ("model", "seed")} for line in found]
     means = {key: float(np.mean([figures[key] for figures in found])) for key in found[0]}
     return [{"likelihood": f"{name}: a VAE", **means}]
 

@@ -25,10 +25,10 @@ STEPS = {"resnet18": 10, "impala": 30}
 
 
 class Process:
-    """A contestant that trains when it is told to."""
+    """A contestant that trains when it is told to, by the script ``peer``."""
 
-    def __init__(self, contestant: str, network: str) -> None:
-        command = [sys.executable, str(Path(__file__).with_name("peer_step_time.py")), contestant, network]
+    def __init__(self, contestant: str, network: str, peer: str = "peer_step_time.py") -> None:
+        command = [sys.executable, str(Path(__file__).with_name(peer)), contestant, network]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.facts = self._answer()
 

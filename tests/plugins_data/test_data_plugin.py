@@ -60,6 +60,17 @@ class TestNpz:
         assert data.c.shape == (6, 1)
         assert data.spec.c == spaces.Box(-3, 3, (1,), np.float32)
 
+    def test_a_range_can_be_stated(self, tmp_path):
+        path = save(tmp_path / "a.npz", x=np.linspace(0.2, 0.8, 12).reshape(6, 2))
+        data = Npz(path=path, low=0.0, high=1.0).load()
+        assert data.spec.x == spaces.Box(0, 1, (2,), np.float32)
+        with pytest.raises(UsageError, match=r"sample 3 of x has the value 0.527273, .* 0.2\.\.0.254545 to 0.5"):
+            Npz(path=path, high=0.5).load()
+        with pytest.raises(UsageError, match="cannot be from 1 to 0"):
+            Npz(path=path, low=1.0, high=0.0)
+        with pytest.raises(UsageError, match="'x' has bytes, and none can be -1"):
+            Npz(path=save(tmp_path / "b.npz", x=PIXELS), low=-1.0).load()
+
     @pytest.mark.parametrize(
         ("arrays", "message"),
         [

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from advdl.errors import UsageError
 from advdl.training import Dataset, DataSpec
 from advdl.training.batches import DataBatches
-from advdl.training.dataset import split
+from advdl.training.dataset import checked, split
 from advdl.training.held_out import HeldOut
 
 COUNT = 50
@@ -48,6 +48,26 @@ class TestSplit:
     def test_too_few_samples(self, count):
         with pytest.raises(UsageError, match=f"{count} samples are too few to hold a share of 0.1"):
             split(numbers(count), 0.1, seed=0)
+
+
+class TestChecked:
+    def test_what_is_within_its_range_is_given_back(self):
+        data = numbers()
+        assert checked(data) is data
+
+    @pytest.mark.parametrize(
+        ("x", "c", "message"),
+        [
+            ([[0.0], [51.0]], [0, 1], "sample 1 of x has the value 51, outside of its stated range 0 to 50"),
+            ([[np.nan], [0.0]], [0, 1], "sample 0 of x has the value nan"),
+            ([[0.0], [1.0]], [0, 5], "sample 1 of c has the value 5, outside of its stated range 0 to 4"),
+            ([[0.0, 1.0]], [0], r"samples of x have the shape \[2\], not that of Box"),
+        ],
+    )
+    def test_what_is_not_is_refused(self, x, c, message):
+        data = Dataset(np.array(x, np.float32), np.array(c), numbers().spec)
+        with pytest.raises(UsageError, match=message):
+            checked(data)
 
 
 class TestBatches:

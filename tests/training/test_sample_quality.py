@@ -117,6 +117,7 @@ def test_a_program_draws_any_number_and_the_same_first_ones() -> None:
     [
         (Discrete(3), None, "draws x given c, and got no c"),
         (Discrete(3), np.zeros(4), r"shape \[5\], not \[4\]"),
+        (Discrete(3), np.arange(5), "there is no class 3: this sampler's are 0 to 2"),
         (None, np.zeros(5), "is unconditional"),
     ],
 )

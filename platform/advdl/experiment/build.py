@@ -206,11 +206,11 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
 
 def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
     """Builds what decides whether XLA compiles the updates."""
-    from advdl.training.compilation import Compilation, convolves
+    from advdl.training.compilation import Compilation, convolves, measured_of
 
     setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
     say = logging.getLogger("advdl").warning
-    return Compilation(setting, learner.backbones(), say, apart=convolves(learner))
+    return Compilation(setting, measured_of(learner), say, apart=convolves(learner))
 
 
 def build_agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":

@@ -37,10 +37,11 @@ class Kept:
 
     def __init__(self, data: "Data", host: "PluginHost", folder: Path | None) -> None:
         from advdl.rl.env_data import EnvData
+        from advdl.training.dataset import checked
 
         self._transitions: Transitions | None = None
         if not isinstance(data, EnvData):
-            self.dataset: Dataset = data.load()
+            self.dataset: Dataset = checked(data.load())
             return
         file = folder / FILE if folder else None
         kept = file is not None and file.exists()

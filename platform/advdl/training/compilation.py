@@ -43,7 +43,7 @@ class Compilation:
 
     Args:
         setting: Whether XLA compiles, or None to measure where it is in doubt.
-        backbones: The networks that are measured.
+        networks: The networks that are measured, those of them for which it is in doubt; ``measured_of`` finds them.
         say: Told what was found, in a sentence.
         apart: Whether updates are programs of their own.
     """
@@ -51,12 +51,12 @@ class Compilation:
     def __init__(
         self,
         setting: bool | None,
-        backbones: Sequence[keras.Model] = (),
+        networks: Sequence[keras.Model] = (),
         say: Callable[[str], None] = lambda text: None,
         *,
         apart: bool = False,
     ) -> None:
-        self._measured: Any = next(filter(_measurable, backbones), None) if setting is None else None
+        self._measured = list(filter(_measurable, networks)) if setting is None else []
         self._found = tf.Variable(_UNDECIDED if self._measured else int(setting is not False), trainable=False)
         self._say = say
         self.assumed, self.apart = setting is not False, apart
@@ -64,7 +64,7 @@ class Compilation:
     def decide(self) -> bool:
         """Returns whether XLA compiles; measures if that is in doubt and not yet known."""
         if int(self._found) == _UNDECIDED:
-            with_xla, without = measure(self._measured)
+            with_xla, without = (sum(seconds) for seconds in zip(*map(measure, self._measured), strict=True))
             self._found.assign(_PLAIN if without < _CLEARLY * with_xla else _XLA)
             self._report(with_xla, without)
         return int(self._found) == _XLA
@@ -75,8 +75,9 @@ class Compilation:
 
     def _report(self, with_xla: float, without: float) -> None:
         chosen = "XLA compiles the updates" if self.decide() else "TensorFlow's own kernels make the updates"
+        names = " and ".join(repr(network.name) for network in self._measured)
         self._say(
-            f"trainer.jit=auto: {chosen}; a forward and backward pass through {self._measured.name!r} takes "
+            f"trainer.jit=auto: {chosen}; a forward and backward pass through {names} takes "
             f"{1e3 * with_xla:.1f} ms with XLA and {1e3 * without:.1f} ms without"
         )
 
@@ -84,6 +85,12 @@ class Compilation:
 def as_compilation(jit: bool | Compilation, learner: Learner) -> Compilation:
     """Returns the compilation that an engine was given, or that of a plain yes or no for what it trains."""
     return jit if isinstance(jit, Compilation) else Compilation(jit, apart=convolves(learner))
+
+
+def measured_of(learner: Learner) -> list[keras.Model]:
+    """Returns the networks whose speed decides: what a learner sees through, else every network that it trains."""
+    models = [model for model in learner.models.values() if isinstance(model, keras.Model)]
+    return list(learner.backbones()[:1]) or [model for model in models if model.trainable_variables]
 
 
 def convolves(learner: Learner) -> bool:
@@ -100,7 +107,11 @@ def measure(model: keras.Model) -> tuple[float, float]:
     Args:
         model: A functional model.
     """
-    inputs = tf.nest.map_structure(lambda part: tf.zeros((_BATCH, *part.shape[1:]), part.dtype), model.input)
+
+    def zeros(part: Any) -> tf.Tensor:
+        return tf.zeros([_BATCH if side is None else side for side in part.shape], part.dtype)
+
+    inputs = tf.nest.map_structure(zeros, model.input)
 
     def passes(batch: Any) -> list[tf.Tensor]:
         values = [variable.value for variable in model.trainable_variables]

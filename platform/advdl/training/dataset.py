@@ -54,6 +54,52 @@ def image_space(images: NDArray[Any]) -> gymnasium.spaces.Box:
     return gymnasium.spaces.Box(0, 255, images.shape[1:], np.uint8)
 
 
+def checked(data: Dataset) -> Dataset:
+    """Returns the data set as it is, once every sample has been found to be what ``spec`` says.
+
+    Raises:
+        UsageError: A sample has another shape, or lies outside of its stated range.
+    """
+    _check_field("x", data.x, data.spec.x)
+    if data.spec.c is not None and data.c is not None:
+        _check_field("c", data.c, data.spec.c)
+    return data
+
+
+def _check_field(name: str, values: NDArray[Any], space: gymnasium.Space[Any]) -> None:
+    if tuple(values.shape[1:]) != tuple(space.shape or ()):
+        raise UsageError(f"samples of {name} have the shape {list(values.shape[1:])}, not that of {space}")
+    limits = _limits(space)
+    if limits is None or not len(values):
+        return
+    low, high = limits
+    outside = ~((values >= low) & (values <= high)).reshape(len(values), -1)  # a NaN is outside, too
+    if outside.any():
+        row, place = np.argwhere(outside)[0]
+        value = values.reshape(len(values), -1)[row, place]
+        raise UsageError(
+            f"sample {row} of {name} has the value {value:g}, outside of its stated range {_said(low)} to {_said(high)}",
+            hint="scale the data to their range, or state another",
+        )
+
+
+def _limits(space: gymnasium.Space[Any]) -> tuple[Any, Any] | None:
+    """Returns the least and the greatest values of a space's components; None where that is no question."""
+    match space:
+        case gymnasium.spaces.Box():
+            return space.low, space.high
+        case gymnasium.spaces.Discrete():
+            return int(space.start), int(space.start + space.n - 1)
+        case gymnasium.spaces.MultiBinary():
+            return 0, 1
+    return None
+
+
+def _said(limit: Any) -> str:
+    values = np.unique(limit)
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g}..{values[-1]:g}"
+
+
 def split(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
     """Splits off a share that training does not see; every class gives that share of its samples.
 

@@ -199,7 +199,7 @@ def check_condition(space: gymnasium.Space[Any] | None, c: Any, count: int) -> N
     """Refuses a condition that does not fit a sampler.
 
     Raises:
-        UsageError: It is missing, not wanted, too long or of another shape.
+        UsageError: It is missing, not wanted, too long, of another shape, or (of an array) a class that is none.
     """
     if space is None and c is None:
         return
@@ -210,6 +210,11 @@ def check_condition(space: gymnasium.Space[Any] | None, c: Any, count: int) -> N
         raise UsageError(f"this sampler draws x given c, and got no c: give one of shape {list(expected)} ({space})")
     if tuple(c.shape) != expected:
         raise UsageError(f"c must have the shape {list(expected)}, not {list(c.shape)} ({space})")
+    if isinstance(c, np.ndarray) and isinstance(space, gymnasium.spaces.Discrete):
+        unknown = c[(c < space.start) | (c >= space.start + space.n)]
+        if len(unknown):
+            last = space.start + space.n - 1
+            raise UsageError(f"there is no class {unknown[0]}: this sampler's are {space.start} to {last}")
 
 
 def _distances(one: tf.Tensor, two: tf.Tensor) -> tf.Tensor:
