@@ -5,15 +5,20 @@ speed / 8, after one step from states of the same policy that were not trained o
 answers under random actions. `no change` and `linear` (least squares) stand beside the samplers.
 """
 
+import hashlib
+import json
 import sys
 import time
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Row, arguments_parser, say
+from measure import Report, Results, Row, arguments_parser
 
 TRANSITIONS, TESTED, STEPS = 1_000, 1_000, 15
 UNITS = np.array([1.0, 1.0, 1 / 8])
+BASELINES = ("no change", "linear")
 MODELS: dict[str, dict[str, Any]] = {
     "vae": {"options": {"name": "vae", "latent": 4, "units": [128, 128]}, "bar": 1.2e-2},
     "gan": {"options": {"name": "gan", "units": [128, 128], "noise": 8, "dropout": 0.0}, "bar": None},
@@ -35,17 +40,23 @@ def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--only", help="one sampler alone")
     parser.add_argument("--steps", dest="updates", type=int, default=5_000, help="updates of each sampler (5000)")
+    parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
     arguments = parser.parse_args()
-    rows = []
-    for seed in arguments.seeds:
-        data = Pendulums(seed)
-        for row in [] if arguments.only else data.baselines(seed):
-            rows.append(row)
-            say(str(row))
-        for name, setting in MODELS.items():
-            if arguments.only in (None, name):
-                rows.append(one(name, setting["options"], data, seed, arguments.updates))
-                say(str(rows[-1]))
+    pendulums = cache(Pendulums)
+
+    def row(name: str, seed: int) -> Row:
+        options: dict[str, Any] = MODELS.get(name, {}).get("options", {})
+        digest = hashlib.sha256(json.dumps([options, arguments.updates]).encode()).hexdigest()[:12]
+
+        def make() -> Row:
+            data = pendulums(seed)
+            return one(name, options, data, seed, arguments.updates) if options else data.baseline(name)
+
+        found = Results(arguments.results, digest).row(make, model=name, seed=seed)
+        return {"model": name, "seed": seed, **found}
+
+    names = [*BASELINES, *MODELS] if arguments.only is None else [arguments.only]
+    rows = [row(name, seed) for seed in arguments.seeds for name in names]
     verdicts = []
     for name, setting in MODELS.items():
         errors = [row["one_step"] for row in rows if row["model"] == name]
@@ -114,8 +125,11 @@ class Pendulums:
         pairs = {"one_step": (first, self.test["next_observation"]), f"after_{STEPS}": (imagined, true)}
         return {name: float(np.mean(((a - b).numpy() * UNITS) ** 2)) for name, (a, b) in pairs.items()}
 
-    def baselines(self, seed: int) -> list[Row]:
+    def baseline(self, name: str) -> Row:
         import tensorflow as tf
+
+        if name == "no change":
+            return {**self.errors(lambda observation, action, key: observation), "seconds": None}
 
         given = self.codec.given(self.train["observation"], self.train["action"]).numpy()
         weights, *_ = np.linalg.lstsq(np.hstack([given, np.ones((len(given), 1))]), self.train["next_observation"])
@@ -124,10 +138,7 @@ class Pendulums:
             rows = self.codec.given(observation, action)
             return tf.concat([rows, tf.ones_like(rows[:, :1])], axis=1) @ tf.constant(weights, tf.float32)
 
-        answers = {"no change": lambda observation, action, key: observation, "linear": linear}
-        return [
-            {"model": name, "seed": seed, **self.errors(answer), "seconds": None} for name, answer in answers.items()
-        ]
+        return {**self.errors(linear), "seconds": None}
 
 
 def one(name: str, options: dict[str, Any], data: Pendulums, seed: int, updates: int) -> Row:
@@ -161,7 +172,7 @@ def one(name: str, options: dict[str, Any], data: Pendulums, seed: int, updates:
         outcome = sampler.sample(data.codec.given(observation, action), TESTED, key)
         return data.codec.read_outcome(observation, outcome)["next_observation"]
 
-    return {"model": name, "seed": seed, **data.errors(tf.function(answer)), "seconds": seconds}
+    return {**data.errors(tf.function(answer)), "seconds": seconds}
 
 
 if __name__ == "__main__":

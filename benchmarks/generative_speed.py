@@ -28,7 +28,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "gan": {"units": [128, 128], "noise": 8, "dropout": 0.0},
     "diffusion": {"width": 128, "depth": 3, "steps": 3, "sigma_max": 10.0, "solver": "trig-heun"},
 }
-TRANSITIONS, FITS, SECONDS = 1_000, 300, 2.0
+TRANSITIONS, FITS, SECONDS = 1_000, 300, 1.0
 PEER = "peer_generative_speed.py"
 
 

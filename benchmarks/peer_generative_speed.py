@@ -68,14 +68,15 @@ def ours(family: str) -> tuple[Turn, int, str]:
 
     from advdl.training import Dataset, Trainer
     from advdl.training.batches import DataBatches
-    from advdl.training.compilation import Compilation, convolves, measured_of
+    from advdl.training.compilation import Compilation, measure_updates
     from advdl.training.update_engine import UpdateEngine
 
     learner, images, said = sampler(family), data(family), list[str]()
     learner.adapt({"x": tf.constant(images)})
     trainer = Trainer(learner, tunings(learner), total_updates=10**6)
-    compilation = Compilation(None, measured_of(learner), said.append, apart=convolves(learner))
     batches = DataBatches(Dataset(images, None, learner.spec), batch_size=BATCHES[family], seed=0)
+    first = batches(tf.constant(0, tf.int64))
+    compilation = Compilation(None, (), said.append, apart=True, probe=lambda: measure_updates(learner, first))
     engine = UpdateEngine(batches, trainer, seed=0, jit=compilation)
     engine.build()
 

@@ -53,7 +53,7 @@ def convolutional_decoder(
     x = keras.layers.Reshape((height, width, filters[1]), name="shaped")(x)
     for index, channels in enumerate(reversed(filters)):
         x = keras.layers.Conv2DTranspose(channels, 3, 2, "same", activation="relu", name=f"conv_{index}")(x)
-    x = keras.layers.Conv2D(shape[-1] * outputs, 3, padding="same", name="last", dtype="float32")(x)
+    x = keras.layers.Conv2DTranspose(shape[-1] * outputs, 3, padding="same", name="last", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
 
 

@@ -34,48 +34,6 @@ class Fourier(keras.layers.Layer):
         return (input_shape[0], self._size // 2 * 2)
 
 
-class GroupNorm(keras.layers.Layer):
-    """Group normalisation of images (Wu & He 2018, arXiv:1803.08494): what Keras' layer computes, with its variables.
-
-    Sums go over the pixels of each channel first, along memory: on a CPU, XLA is several times faster at that than at
-    sums over the pixels and channels of a group.
-
-    Args:
-        groups: How many; the channels are a multiple of it.
-        epsilon: Added to the variance.
-        **kwargs: What every Keras layer takes.
-    """
-
-    def __init__(self, groups: int, *, epsilon: float = 1e-3, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._groups, self._epsilon = groups, epsilon
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes a scale and a shift a channel."""
-        self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
-
-    def call(self, image: Any) -> Any:
-        """Normalises ``[batch, height, width, channels]``, in float32 whatever the precision is."""
-        x = keras.ops.cast(image, "float32")
-        mean = self._of_group(keras.ops.mean(x, axis=(1, 2), keepdims=True))
-        variance = self._of_group(keras.ops.mean(keras.ops.square(x - mean), axis=(1, 2), keepdims=True))
-        scale = keras.ops.cast(self.gamma, "float32") * keras.ops.rsqrt(variance + self._epsilon)
-        normed = (x - mean) * scale + keras.ops.cast(self.beta, "float32")
-        return keras.ops.cast(normed, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the same shape."""
-        return input_shape
-
-    def _of_group(self, means: Any) -> Any:
-        """Turns a mean a channel, ``[batch, 1, 1, channels]``, into that of the channel's group."""
-        channels = means.shape[-1]
-        each = keras.ops.reshape(means, (-1, 1, 1, self._groups, channels // self._groups))
-        each = keras.ops.mean(each, axis=-1)
-        return keras.ops.repeat(each, channels // self._groups, axis=-1)
-
-
 class SeededDropout(keras.layers.Layer):
     """Dropout (Srivastava et al. 2014) whose mask is a function of a seed that is passed in, and of nothing else.
 

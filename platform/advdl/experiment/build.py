@@ -1,6 +1,7 @@
 """The composition root: from a resolved experiment to the parts that train."""
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from advdl.rl.env_names import PARAMS, EnvFacts, compiled_twin, env_facts
 from advdl.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    import tensorflow as tf
     from gymnasium.vector import VectorEnv
 
     from advdl.plugin.component import Component
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from advdl.rl.source import Source
     from advdl.training.compilation import Compilation
     from advdl.training.devices import Devices
-    from advdl.training.learner import Learner
+    from advdl.training.learner import Batch, Learner
     from advdl.training.trainer import Trainer, Tuning
 
 
@@ -204,13 +206,32 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
     }
 
 
-def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
-    """Builds what decides whether XLA compiles the updates."""
-    from advdl.training.compilation import Compilation, convolves, measured_of
+def build_compilation(
+    experiment: Experiment, learner: "Learner", batches: "Callable[[tf.Tensor], Batch] | None" = None
+) -> "Compilation":
+    """Builds what decides whether XLA compiles the updates.
+
+    Args:
+        experiment: The resolved configuration.
+        learner: What is trained.
+        batches: Where the learner has no backbone by which to decide, the batches of which updates are measured.
+    """
+    from advdl.training.compilation import Compilation, convolves
 
     setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
     say = logging.getLogger("advdl").warning
-    return Compilation(setting, measured_of(learner), say, apart=convolves(learner))
+    probe = None
+    if batches is not None and convolves(learner):
+        probe = functools.partial(_measured, learner, batches)
+    return Compilation(setting, learner.backbones(), say, apart=convolves(learner), probe=probe)
+
+
+def _measured(learner: "Learner", batches: "Callable[[tf.Tensor], Batch]") -> tuple[float, float]:
+    import tensorflow as tf
+
+    from advdl.training.compilation import measure_updates
+
+    return measure_updates(learner, batches(tf.constant(0, tf.int64)))
 
 
 def build_agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":

@@ -80,11 +80,12 @@ def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None
     general, section = experiment.section(General), experiment.section(TrainerSection)
     parts = build_parts(experiment, host, folder)
     size = experiment.section(Model).batch_size
+    batches = DataBatches(parts.training, batch_size=size, seed=general.seed)
     engine = UpdateEngine(
-        DataBatches(parts.training, batch_size=size, seed=general.seed),
+        batches,
         build_trainer(experiment, host, parts.learner, general.steps),
         seed=general.seed,
-        jit=build_compilation(experiment, parts.learner),
+        jit=build_compilation(experiment, parts.learner, batches),
         chunk_seconds=section.chunk_seconds,
     )
     return ModelWork(experiment, parts, engine)

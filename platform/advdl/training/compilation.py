@@ -1,5 +1,6 @@
 """Compilation: how XLA compiles the updates of a run, as the user says or as it was measured, once a run."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from advdl.training.learner import Learner
+from advdl.training.learner import Batch, Learner
 
 _UNDECIDED, _PLAIN, _XLA = -1, 0, 1
 _BATCH = 128
@@ -28,6 +29,8 @@ _CONVOLUTIONS = (
     keras.layers.SeparableConv2D,
 )
 
+Probe = Callable[[], tuple[float, float]]
+
 
 class Compilation:
     """Chooses between XLA and TensorFlow's own kernels (oneDNN's on a CPU).
@@ -43,20 +46,25 @@ class Compilation:
 
     Args:
         setting: Whether XLA compiles, or None to measure where it is in doubt.
-        networks: The networks that are measured, those of them for which it is in doubt; ``measured_of`` finds them.
+        backbones: The networks that are measured.
         say: Told what was found, in a sentence.
         apart: Whether updates are programs of their own.
+        probe: Measures in the place of the backbones, as ``measure_updates`` does: seconds with XLA, and without.
     """
 
     def __init__(
         self,
         setting: bool | None,
-        networks: Sequence[keras.Model] = (),
+        backbones: Sequence[keras.Model] = (),
         say: Callable[[str], None] = lambda text: None,
         *,
         apart: bool = False,
+        probe: Probe | None = None,
     ) -> None:
-        self._measured = list(filter(_measurable, networks)) if setting is None else []
+        measured = next(filter(_measurable, backbones), None)
+        self._what = "an update" if measured is None else f"a forward and backward pass through {measured.name!r}"
+        self._probe = probe if measured is None else functools.partial(measure, measured)
+        self._measured = setting is None and self._probe is not None
         self._found = tf.Variable(_UNDECIDED if self._measured else int(setting is not False), trainable=False)
         self._say = say
         self.assumed, self.apart = setting is not False, apart
@@ -64,7 +72,8 @@ class Compilation:
     def decide(self) -> bool:
         """Returns whether XLA compiles; measures if that is in doubt and not yet known."""
         if int(self._found) == _UNDECIDED:
-            with_xla, without = (sum(seconds) for seconds in zip(*map(measure, self._measured), strict=True))
+            assert self._probe is not None
+            with_xla, without = self._probe()
             self._found.assign(_PLAIN if without < _CLEARLY * with_xla else _XLA)
             self._report(with_xla, without)
         return int(self._found) == _XLA
@@ -75,9 +84,8 @@ class Compilation:
 
     def _report(self, with_xla: float, without: float) -> None:
         chosen = "XLA compiles the updates" if self.decide() else "TensorFlow's own kernels make the updates"
-        names = " and ".join(repr(network.name) for network in self._measured)
         self._say(
-            f"trainer.jit=auto: {chosen}; a forward and backward pass through {names} takes "
+            f"trainer.jit=auto: {chosen}; {self._what} takes "
             f"{1e3 * with_xla:.1f} ms with XLA and {1e3 * without:.1f} ms without"
         )
 
@@ -85,12 +93,6 @@ class Compilation:
 def as_compilation(jit: bool | Compilation, learner: Learner) -> Compilation:
     """Returns the compilation that an engine was given, or that of a plain yes or no for what it trains."""
     return jit if isinstance(jit, Compilation) else Compilation(jit, apart=convolves(learner))
-
-
-def measured_of(learner: Learner) -> list[keras.Model]:
-    """Returns the networks whose speed decides: what a learner sees through, else every network that it trains."""
-    models = [model for model in learner.models.values() if isinstance(model, keras.Model)]
-    return list(learner.backbones()[:1]) or [model for model in models if model.trainable_variables]
 
 
 def convolves(learner: Learner) -> bool:
@@ -107,11 +109,7 @@ def measure(model: keras.Model) -> tuple[float, float]:
     Args:
         model: A functional model.
     """
-
-    def zeros(part: Any) -> tf.Tensor:
-        return tf.zeros([_BATCH if side is None else side for side in part.shape], part.dtype)
-
-    inputs = tf.nest.map_structure(zeros, model.input)
+    inputs = tf.nest.map_structure(lambda part: tf.zeros((_BATCH, *part.shape[1:]), part.dtype), model.input)
 
     def passes(batch: Any) -> list[tf.Tensor]:
         values = [variable.value for variable in model.trainable_variables]
@@ -121,6 +119,32 @@ def measure(model: keras.Model) -> tuple[float, float]:
         gradients = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [loss, *map(tf.reduce_sum, gradients)]
 
+    return _in_turns(passes, inputs)
+
+
+def measure_updates(learner: Learner, batch: Batch) -> tuple[float, float]:
+    """Returns the seconds of the gradients of all objectives, with XLA and without, as ``measure`` does.
+
+    Args:
+        learner: What is trained; it is not changed.
+        batch: What it is trained on.
+    """
+
+    def passes(batch: Batch) -> list[tf.Tensor]:
+        prepared, results = learner.prepare(batch), []
+        for objective in learner.objectives():
+            values = [variable.value for variable in objective.variables]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(values)
+                loss, _ = objective.loss(prepared, tf.constant([0, 0]))
+            gradients = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            results += [loss, *map(tf.reduce_sum, gradients)]
+        return results
+
+    return _in_turns(passes, batch)
+
+
+def _in_turns(passes: Callable[[Any], list[tf.Tensor]], inputs: Any) -> tuple[float, float]:
     programs = [tf.function(passes, jit_compile=jit, autograph=False) for jit in (True, False)]
     for program in programs:
         program(inputs)
