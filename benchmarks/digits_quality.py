@@ -25,8 +25,8 @@ Arrays = Any
 
 MODELS: dict[str, dict[str, Any]] = {
     "vae": {
-        "options": {"name": "vae", "network": "dense", "latent": 12, "units": [256, 256], "likelihood": "gaussian"},
-        "steps": 8_000,
+        "options": {"name": "vae", "network": "dense", "latent": 12, "units": [256, 256], "likelihood": "categorical"},
+        "steps": 5_000,
         "rate": 1e-3,
         "evaluations": 1,
     },
@@ -39,7 +39,7 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "diffusion": {
         "options": {"name": "diffusion", "network": "dense", "width": 256, "depth": 4, "sigma_max": 20.0},
-        "steps": 20_000,
+        "steps": 8_000,
         "rate": 1e-3,
         "evaluations": 35,
         "also": {"diffusion, few steps": {"steps": 5, "evaluations": 9}},

@@ -2,8 +2,8 @@
 
 Training: images of 28 x 28 bytes; the VAE of keras.io's example in batches of 128, DCGAN of TensorFlow's tutorial in
 batches of 64, a U-Net in batches of 32; Adam. `ours` is what `advdl model train` runs, with trainer.jit=auto; `keras`
-the documented code under `fit`; `torch` our network in PyTorch, written by hand. Each is a process of its own; they take
-turns, round after round. Claim: ours takes no longer than the faster of the others.
+the documented code under `fit`; `torch` our network in PyTorch, written by hand. Each is a process of its own; they
+take turns, round after round. Claim: ours takes no longer than the faster of the others.
 
 Worlds: each family with its recipe for transitions, fitted to random CartPole, is stepped with random actions by the
 compiled engine, in so many copies, beside the compiled CartPole itself.
@@ -91,9 +91,7 @@ def engine_of(env: Any, spaces: Any, copies: int, kept: int) -> tuple[Any, Any]:
     behaviour = Behaviour(spaces)
     recording = Recording(spaces, num_envs=copies, capacity=kept)
     trainer = Trainer(behaviour, {}, total_updates=1)
-    return CompiledEngine(
-        env, behaviour, trainer, recording, num_envs=copies, total_steps=10**9, seed=0
-    ), recording
+    return CompiledEngine(env, behaviour, trainer, recording, num_envs=copies, total_steps=10**9, seed=0), recording
 
 
 def seen(env: Any, behaviour: Any) -> dict[str, Any]:

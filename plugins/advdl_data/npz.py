@@ -55,7 +55,8 @@ class Npz(Data):
         for value in self._range:
             if whole and value is not None and not (value.is_integer() and 0 <= value <= 255):
                 raise UsageError(f"{self._path}: 'x' has bytes, and none can be {value:g}", hint="data.low, data.high")
-        low, high = (end if value is None else value for value, end in zip(self._range, (seen.low, seen.high), strict=True))
+        ends = zip(self._range, (seen.low, seen.high), strict=True)
+        low, high = (end if value is None else value for value, end in ends)
         return spaces.Box(low, high, seen.shape, seen.dtype.type)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:

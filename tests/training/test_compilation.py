@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from advdl.training import Objective, Trainer, Tuning
 from advdl.training import compilation as module
-from advdl.training.compilation import Compilation, as_compilation, convolves, measure
+from advdl.training.compilation import Compilation, as_compilation, convolves, measure, measure_updates
 from advdl.training.learner import Learner
 from advdl.training.update_engine import UpdateEngine
 
@@ -70,6 +70,25 @@ def test_a_run_that_goes_on_keeps_its_program(times: Any) -> None:
     times[False] = 9.0
     second.state()["xla"].assign(first.state()["xla"])
     assert not second.decide()
+
+
+def test_where_there_is_no_backbone_updates_are_measured(times: Any) -> None:
+    said: list[str] = []
+    compilation = Compilation(None, [], said.append, probe=lambda: (1.0, 0.5))
+    assert compilation.assumed
+    assert not compilation.decide()
+    assert "an update takes 1000.0 ms with XLA and 500.0 ms without" in said[0]
+    assert Compilation(None, [convolution()], probe=lambda: (1.0, 0.5)).decide()
+    assert times["asked"] == 1
+
+
+def test_measuring_updates_changes_nothing() -> None:
+    learner = Eye()
+    before = [variable.numpy() for variable in learner.model.variables]
+    with_xla, without = measure_updates(learner, {"x": tf.constant(SEEN)})
+    assert with_xla > 0
+    assert without > 0
+    assert all(np.array_equal(*pair) for pair in zip(before, (v.numpy() for v in learner.model.variables), strict=True))
 
 
 def test_measuring_takes_time_and_changes_nothing() -> None:

@@ -141,7 +141,12 @@ def measure_updates(learner: Learner, batch: Batch) -> tuple[float, float]:
             results += [loss, *map(tf.reduce_sum, gradients)]
         return results
 
-    return _in_turns(passes, batch)
+    variables = [variable for model in learner.models.values() for variable in model.variables]
+    before = [tf.identity(variable.value) for variable in variables]
+    seconds = _in_turns(passes, batch)
+    for variable, value in zip(variables, before, strict=True):  # a loss may move batch statistics
+        variable.assign(value)
+    return seconds
 
 
 def _in_turns(passes: Callable[[Any], list[tf.Tensor]], inputs: Any) -> tuple[float, float]:

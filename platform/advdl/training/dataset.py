@@ -77,8 +77,9 @@ def _check_field(name: str, values: NDArray[Any], space: gymnasium.Space[Any]) -
     if outside.any():
         row, place = np.argwhere(outside)[0]
         value = values.reshape(len(values), -1)[row, place]
+        stated = f"{_said(low)} to {_said(high)}"
         raise UsageError(
-            f"sample {row} of {name} has the value {value:g}, outside of its stated range {_said(low)} to {_said(high)}",
+            f"sample {row} of {name} has the value {value:g}, outside of its stated range {stated}",
             hint="scale the data to their range, or state another",
         )
 
