@@ -54,7 +54,7 @@ MODELS: dict[str, dict[str, Any]] = {
             "steps": 4,
             "solver": "midpoint",
         },
-        "steps": 20_000,
+        "steps": 3_000,
         "rate": 1e-3,
         "evaluations": 8,
     },
