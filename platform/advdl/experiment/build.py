@@ -5,7 +5,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from advdl.training.devices import Devices
     from advdl.training.learner import Batch, Learner
     from advdl.training.trainer import Trainer, Tuning
+    from advdl.training.trust_region import TrustRegion
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,7 @@ def build_trainer(
     learner: "Learner",
     total_updates: int,
     devices: "Devices | None" = None,
+    trust_region: "TrustRegion | None" = None,
 ) -> "Trainer":
     """Builds the trainer of a learner, with an optimizer for each of its objectives.
 
@@ -271,9 +273,10 @@ def build_trainer(
         learner: What is trained.
         total_updates: How many updates the run will make.
         devices: What shares each update's batch; None for what the experiment says.
+        trust_region: Makes every step instead of the optimizers; None for them.
 
     Raises:
-        UsageError: ``[optimizers.NAME]`` fits no objective.
+        UsageError: ``[optimizers.NAME]`` fits no objective, or a trust region is to be shared or to be in float16.
     """
     from advdl.training.devices import claim_devices
     from advdl.training.precision import precision_of
@@ -285,9 +288,14 @@ def build_trainer(
     precision = precision_of(general.precision)
     devices = devices or claim_devices(general.devices, os.environ)
     accumulate, jit = section.accumulate, section.jit != "off"
+    tunings = _tunings(experiment, host, learner, scales_loss=precision.scales_loss)
+    if trust_region is not None:
+        if devices is not None or precision.scales_loss:
+            raise UsageError("a step in a trust region is made on one device, and not in float16", hint="devices=1")
+        tunings = {name: replace(tuning, trust_region=trust_region) for name, tuning in tunings.items()}
     return Trainer(
         learner,
-        _tunings(experiment, host, learner, scales_loss=precision.scales_loss),
+        tunings,
         total_updates=total_updates,
         clip_norm=section.clip_norm,
         accumulate=accumulate,
