@@ -68,7 +68,8 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
     if general.backbone_freeze:
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
-    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
+    updates, steps = source.updates_in(general.steps), general.steps
+    trainer = build_trainer(experiment, host, agent, updates, devices, total_env_steps=steps)
     stopwatch = Stopwatch()
     engine = build_engine(experiment, host, facts, agent, trainer, source, stopwatch)
     return Training(facts, agent, trainer, engine, stopwatch)
@@ -241,6 +242,8 @@ def build_trainer(
     learner: "Learner",
     total_updates: int,
     devices: "Devices | None" = None,
+    *,
+    total_env_steps: int | None = None,
 ) -> "Trainer":
     """Builds the trainer of a learner, with an optimizer for each of its objectives.
 
@@ -250,9 +253,10 @@ def build_trainer(
         learner: What is trained.
         total_updates: How many updates the run will make.
         devices: What shares each update's batch; None for what the experiment says.
+        total_env_steps: How many env steps the run will make; None where it makes none that updates know of.
 
     Raises:
-        UsageError: ``[optimizers.NAME]`` fits no objective.
+        UsageError: ``[optimizers.NAME]`` fits no objective, or rates are to count env steps that there are none of.
     """
     from advdl.training.devices import claim_devices
     from advdl.training.precision import precision_of
@@ -264,10 +268,17 @@ def build_trainer(
     precision = precision_of(general.precision)
     devices = devices or claim_devices(general.devices, os.environ)
     accumulate, jit = section.accumulate, section.jit != "off"
+    by_env_steps = section.rate_counts == "env_steps"
+    if by_env_steps and total_env_steps is None:
+        raise UsageError(
+            "trainer.rate_counts is 'env_steps', and this run counts its steps in updates",
+            hint="leave trainer.rate_counts out; it is for agents",
+        )
     return Trainer(
         learner,
         _tunings(experiment, host, learner, scales_loss=precision.scales_loss),
         total_updates=total_updates,
+        total_env_steps=total_env_steps if by_env_steps else None,
         clip_norm=section.clip_norm,
         accumulate=accumulate,
         ema=section.ema,

@@ -108,6 +108,9 @@ class Trainer(Section):
 
     clip_norm: Finite = Field(10.0, ge=0, description="largest global norm of a gradient; 0 never clips")
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into to save memory")
+    rate_counts: Literal["updates", "env_steps"] = Field(
+        "updates", description="what schedules of a learning rate count; the other schedules count env steps"
+    )
     ema: Finite = Field(0.0, ge=0, lt=1, description="decay of averaged weights, which are evaluated; 0 for none")
     noise_scale: bool = Field(False, description="whether the gradient noise scale is measured, by a batch's parts")
     log_norms: bool = Field(False, description="whether norms of weights and of their changes are logged")
