@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Row, advdl, arguments_parser, child, say, sets, workplace
+from measure import Report, Results, Row, advdl, arguments_parser, child, recipe_digest, sets, workplace
 
 HELD_OUT, CHUNK = 600, 50
 SCRATCH_TASKS, SCRATCH_RATE = 100, 0.1
@@ -41,12 +41,23 @@ def main() -> int:
     parser.add_argument("--filters", type=int, default=32, help="filters of each convolution")
     parser.add_argument("--scratch-steps", type=int, default=20)
     parser.add_argument("--controls", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps finished runs, so that the rest can be made later"
+    )
     arguments = parser.parse_args()
     if arguments.controls:
         print(json.dumps(controls(json.loads(arguments.controls), arguments.scratch_steps)))
         return 0
+    results = Results(arguments.results, recipe_digest("advdl_meta/recipes/few-shot.toml"))
+    what = {name: getattr(arguments, name) for name in ("data", "held_out_data", "size", "filters", "updates")}
     with workplace() as folder:
-        rows = [one(shots, seed, arguments, folder) for shots in arguments.shots for seed in arguments.seeds]
+        rows = [
+            results.row(
+                lambda shots=shots, seed=seed: one(shots, seed, arguments, folder), shots=shots, seed=seed, **what
+            )
+            for shots in arguments.shots
+            for seed in arguments.seeds
+        ]
     return report(rows, arguments).emit(as_json=arguments.json)
 
 
@@ -67,7 +78,6 @@ def one(shots: int, seed: int, arguments: argparse.Namespace, folder: Path) -> R
     given = json.dumps({"options": options, "seed": seed, "filters": arguments.filters})
     words = [str(Path(__file__).resolve()), "--controls", given, "--scratch-steps", str(arguments.scratch_steps)]
     row |= child(words, home, folder / "cache")
-    say(f"{row}, {done.seconds:.0f} s")
     return {**row, "seconds": done.seconds, "exit_code": done.code}
 
 

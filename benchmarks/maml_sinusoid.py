@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Row, advdl, arguments_parser, say, sets, workplace
+from measure import Report, Results, Row, advdl, arguments_parser, recipe_digest, sets, workplace
 
 STEPS = (0, 1, 5, 10)
 COSINE = {"optimizer.learning_rate.name": "cosine", "optimizer.learning_rate.start": 1e-3}
@@ -44,14 +44,24 @@ def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--part", choices=PARTS, default="shots-10")
     parser.add_argument("--updates", type=int, help="meta-iterations: 15,000, or the paper's 70,000 with --part long")
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps finished runs, so that the rest can be made later"
+    )
     arguments = parser.parse_args()
     arguments.updates = arguments.updates or (70_000 if arguments.part == "long" else 15_000)
-    variants = PARTS[arguments.part]
+    part, updates = PARTS[arguments.part], arguments.updates
+    results = Results(arguments.results, recipe_digest("advdl_meta/recipes/sinusoid.toml"))
     with workplace() as folder:
         rows = [
-            one(name, settings, seed, arguments.updates, folder)
+            results.row(
+                lambda name=name, seed=seed: one(name, part[name], seed, updates, folder),
+                adapter=name,
+                seed=seed,
+                part=arguments.part,
+                updates=updates,
+            )
             for seed in arguments.seeds
-            for name, settings in variants.items()
+            for name in part
         ]
     return report(rows, arguments).emit(as_json=arguments.json)
 
@@ -66,8 +76,6 @@ def one(name: str, settings: dict[str, Any], seed: int, updates: int, folder: Pa
         row[f"after_{step}"] = figures.get(f"error/after_{step}")
         row[f"interval_{step}"] = figures.get(f"error/after_{step}/interval")
     row |= {"seconds": done.seconds, "exit_code": done.code}
-    errors = [row[f"after_{step}"] for step in STEPS]
-    say(f"{name}, seed {seed}: {errors} after {STEPS} steps, {done.seconds:.0f} s")
     return row
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Row, advdl, arguments_parser, say, sets, workplace
+from measure import Report, Results, Row, advdl, arguments_parser, recipe_digest, sets, workplace
 from numpy.typing import NDArray
 
 ARMS, PULLS, BANDITS = 5, 10, 1_000
@@ -24,27 +24,35 @@ VARIANTS: dict[str, dict[str, Any]] = {"learnt exploration": {"adapter.steps": 0
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--iterations", type=int, default=500, help="meta-iterations, 20,000 pulls each and again")
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps finished runs, so that the rest can be made later"
+    )
     arguments = parser.parse_args()
+    results = Results(arguments.results, recipe_digest("advdl_meta/recipes/bandits.toml"))
     with workplace() as folder:
         rows = [
-            one(name, settings, seed, arguments.iterations, folder)
+            results.row(
+                lambda name=name, seed=seed: one(name, seed, arguments.iterations, folder),
+                name=name,
+                seed=seed,
+                iterations=arguments.iterations,
+            )
             for seed in arguments.seeds
-            for name, settings in VARIANTS.items()
+            for name in VARIANTS
         ]
     return report(rows, arguments).emit(as_json=arguments.json)
 
 
-def one(name: str, settings: dict[str, Any], seed: int, iterations: int, folder: Path) -> Row:
+def one(name: str, seed: int, iterations: int, folder: Path) -> Row:
     fixed = {"evaluation.every": 0, "evaluation.tasks": BANDITS, "evaluation.steps": [0, 1]}
     command = ["meta", "train", "--tasks", "bandits", "--adapter", "maml", "--steps", str(iterations)]
     home = folder / f"{name.replace(' ', '-')}-{seed}"
-    done = advdl([*command, "--seed", str(seed), "--quiet", *sets({**fixed, **settings})], home, folder / "cache")
+    done = advdl([*command, "--seed", str(seed), "--quiet", *sets({**fixed, **VARIANTS[name]})], home, folder / "cache")
     figures = done.data.get("evaluation", {})
     row: Row = {"name": name, "seed": seed}
     for step in (0, 1):
         row[f"after_{step}"] = figures.get(f"return/after_{step}")
         row[f"interval_{step}"] = figures.get(f"return/after_{step}/interval")
-    say(f"{row}, {done.seconds:.0f} s")
     return {**row, "seconds": done.seconds, "exit_code": done.code}
 
 

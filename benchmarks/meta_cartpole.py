@@ -13,6 +13,7 @@ resulting run is judged without exploration on 100 episodes with those physics. 
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Row, advdl, arguments_parser, only_run, say, sets, workplace
+from measure import Report, Results, Row, advdl, arguments_parser, only_run, recipe_digest, say, sets, workplace
 
 RANGES = {"gravity": (5.0, 20.0), "masspole": (0.05, 0.5), "length": (0.25, 1.0), "force_mag": (5.0, 15.0)}
 MIRRORED = "force_mag"
@@ -32,10 +33,15 @@ def main() -> int:
     parser = arguments_parser(__doc__, seeds="0")
     parser.add_argument("--iterations", type=int, default=120, help="meta-iterations of at most 100,000 env steps")
     parser.add_argument("--tasks", type=int, default=10, help="held-out tasks")
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps finished rows; runs are kept in a folder beside it"
+    )
     arguments = parser.parse_args()
     tasks = drawn(arguments.tasks)
-    with workplace() as folder:
-        rows = [row for seed in arguments.seeds for row in one_seed(seed, tasks, arguments.iterations, folder)]
+    results = Results(arguments.results, recipe_digest("advdl_meta/recipes/physics.toml"))
+    with contextlib.ExitStack() as stack:
+        place = arguments.results.with_suffix("") if arguments.results else stack.enter_context(workplace())
+        rows = [row for seed in arguments.seeds for row in one_seed(seed, tasks, arguments.iterations, place, results)]
     return report(rows, arguments).emit(as_json=arguments.json)
 
 
@@ -46,16 +52,32 @@ def drawn(count: int) -> list[dict[str, float]]:
     return [{**task, MIRRORED: (-1) ** index * task[MIRRORED]} for index, task in enumerate(tasks)]
 
 
-def one_seed(seed: int, tasks: list[dict[str, float]], iterations: int, folder: Path) -> list[Row]:
-    cache, runs = folder / "cache", {}
-    for name, settings in VARIANTS.items():
-        home = folder / f"{name.replace(' ', '-')}-{seed}"
+def one_seed(seed: int, tasks: list[dict[str, float]], iterations: int, folder: Path, results: Results) -> list[Row]:
+    cache, runs = folder / "cache", {name: trained(name, seed, iterations, folder) for name in VARIANTS}
+    return [
+        results.row(
+            lambda index=index, params=params: one_task(index, params, seed, runs, folder, cache),
+            seed=seed,
+            task=index,
+            iterations=iterations,
+        )
+        for index, params in enumerate(tasks)
+    ]
+
+
+def trained(name: str, seed: int, iterations: int, folder: Path) -> Path | None:
+    """Meta-trains, or goes on with a run that was stopped."""
+    home = folder / f"{name.replace(' ', '-')}-{seed}"
+    run = only_run(home)
+    if run is None:
         command = ["meta", "train", "--tasks", "physics", "--adapter", "maml", "--steps", str(iterations)]
-        fixed = {"tasks.mirrored": json.dumps([MIRRORED]), "evaluation.every": 0}
-        done = advdl([*command, "--seed", str(seed), "--quiet", *sets({**fixed, **settings})], home, cache)
-        runs[name] = only_run(home)
-        say(f"{name}, seed {seed}: {done.data.get('evaluation', {})}")
-    return [one_task(index, params, seed, runs, folder, cache) for index, params in enumerate(tasks)]
+        fixed = {"tasks.mirrored": json.dumps([MIRRORED]), "evaluation.every": 0, "evaluation.steps": [0, 1]}
+        command += ["--seed", str(seed), "--quiet", *sets({**fixed, **VARIANTS[name]})]
+    else:
+        command = ["runs", "resume", str(run), "--steps", str(iterations), "--quiet"]
+    if run is None or json.loads((run / "run.json").read_text())["status"] != "done":
+        say(f"{name}, seed {seed}: {advdl(command, home, folder / 'cache').data.get('evaluation', {})}")
+    return only_run(home)
 
 
 def one_task(
@@ -73,7 +95,6 @@ def one_task(
     command = ["agent", "train", "--env", "CartPole-v1", "--agent", "ppo", "--steps", str(EPISODES * LIMIT)]
     done = advdl([*command, "--seed", str(seed), "--quiet", *sets(settings)], folder / f"scratch-{seed}-{index}", cache)
     row["from_scratch"] = done.data.get("evaluation", {}).get("return/mean")
-    say(f"task {index}, seed {seed}: {row}")
     return row
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Row, advdl, arguments_parser, only_run, say, sets, workplace
+from measure import Report, Results, Row, advdl, arguments_parser, only_run, recipe_digest, sets, workplace
 
 STEPS = (0, 1, 2, 3)
 GOALS, GOALS_SEED = 40, 20_261_126
@@ -25,28 +25,36 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--iterations", type=int, default=300, help="meta-iterations, 80,000 env steps each")
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps finished runs, so that the rest can be made later"
+    )
     arguments = parser.parse_args()
+    results = Results(arguments.results, recipe_digest("advdl_meta/recipes/navigation.toml"))
     with workplace() as folder:
         rows = [
-            one(name, settings, seed, arguments.iterations, folder)
+            results.row(
+                lambda name=name, seed=seed: one(name, seed, arguments.iterations, folder),
+                name=name,
+                seed=seed,
+                iterations=arguments.iterations,
+            )
             for seed in arguments.seeds
-            for name, settings in VARIANTS.items()
+            for name in VARIANTS
         ]
     return report(rows, arguments).emit(as_json=arguments.json)
 
 
-def one(name: str, settings: dict[str, Any], seed: int, iterations: int, folder: Path) -> Row:
+def one(name: str, seed: int, iterations: int, folder: Path) -> Row:
     fixed = {"adapter.name": "maml", "evaluation.every": 0, "evaluation.tasks": 1, "evaluation.steps": [0, 1]}
     command = ["meta", "train", "--tasks", "navigation", "--steps", str(iterations), "--seed", str(seed), "--quiet"]
     home = folder / f"{name}-{seed}"
-    done = advdl([*command, *sets({**fixed, **settings})], home, folder / "cache")
+    done = advdl([*command, *sets({**fixed, **VARIANTS[name]})], home, folder / "cache")
     words = ["--steps", ",".join(map(str, STEPS)), "--tasks", str(GOALS), "--seed", str(GOALS_SEED)]
     figures = advdl(["meta", "evaluate", str(only_run(home)), *words], home, folder / "cache").data
     row: Row = {"name": name, "seed": seed}
     for step in STEPS:
         row[f"after_{step}"] = figures.get(f"return/after_{step}")
         row[f"interval_{step}"] = figures.get(f"return/after_{step}/interval")
-    say(f"{name}, seed {seed}: {[row[f'after_{step}'] for step in STEPS]}, {done.seconds:.0f} s")
     return {**row, "seconds": done.seconds, "exit_code": done.code}
 
 

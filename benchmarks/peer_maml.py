@@ -2,7 +2,8 @@
 
 advdl       advdl's meta-engine
 torch-func  torch.func as its own tutorial has it: functional_call, grad, and vmap over the tasks
-torch-loop  a loop over the tasks with autograd.grad(create_graph=True), as with learn2learn and higher
+torch-loop  a loop over the tasks with autograd.grad(create_graph=True), as with higher
+learn2learn its MAML class, as its own examples have it: a clone a task, which adapts to the loss
 jax         vmap over the tasks, one jitted call a meta-iteration
 jax-scan    the same, many meta-iterations in one call
 """
@@ -14,7 +15,9 @@ import resource
 import statistics
 import sys
 import time
+import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 SHOTS, RATE, META_RATE, UNITS = 10, 0.01, 1e-3, 40
@@ -29,8 +32,10 @@ def advdl(tasks: int, steps: int) -> Advance:
 
     from advdl.testing import component
     from advdl.training import MetaEngine, Trainer, Tuning
+    from advdl.training.devices import limit_threads
     from advdl.training.schedules import as_schedule
 
+    limit_threads(1)  # as the recipe does
     keras.utils.set_random_seed(0)
     family = component("tasks", "sinusoid", shots=SHOTS, queries=SHOTS)()
     learner = component("learner", "regressor", backbone={"name": "mlp", "units": [UNITS, UNITS]})(family.spec)
@@ -123,6 +128,37 @@ def torch_loop(tasks: int, steps: int) -> Advance:
     return advance
 
 
+def learn2learn(tasks: int, steps: int) -> Advance:
+    import torch
+    from learn2learn.algorithms.maml import MAML
+
+    net, _, draw = torch_parts(tasks)
+    maml, mse = MAML(net, lr=RATE), torch.nn.functional.mse_loss
+    optimizer = torch.optim.Adam(maml.parameters(), META_RATE)
+
+    def task_loss(x: Any, y: Any, query_x: Any, query_y: Any) -> Any:
+        learner = maml.clone()
+        for _ in range(steps):
+            learner.adapt(mse(learner(x), y))
+        return mse(learner(query_x), query_y)
+
+    def advance(count: int) -> None:
+        for _ in range(count):
+            optimizer.zero_grad()
+            (sum(task_loss(*task) for task in zip(*draw(), strict=True)) / tasks).backward()
+            optimizer.step()
+
+    return advance
+
+
+def without_inits(folder: str) -> None:
+    """Makes learn2learn importable from its unpacked source without its packages' imports, which need much else."""
+    for name in ("learn2learn", "learn2learn.algorithms"):
+        package = types.ModuleType(name)
+        package.__path__ = [str(Path(folder) / name.replace(".", "/"))]
+        sys.modules[name] = package
+
+
 def jax_parts(tasks: int, steps: int) -> tuple[Any, Callable[[Any], Any]]:
     import jax
     import jax.numpy as jnp
@@ -192,7 +228,14 @@ def jax_scan(tasks: int, steps: int) -> Advance:
     return advance
 
 
-WAYS = {"advdl": advdl, "torch-func": torch_func, "torch-loop": torch_loop, "jax": jax_calls, "jax-scan": jax_scan}
+WAYS = {
+    "advdl": advdl,
+    "torch-func": torch_func,
+    "torch-loop": torch_loop,
+    "learn2learn": learn2learn,
+    "jax": jax_calls,
+    "jax-scan": jax_scan,
+}
 
 
 def main() -> int:
@@ -200,9 +243,12 @@ def main() -> int:
     parser.add_argument("name", choices=WAYS)
     parser.add_argument("--tasks", type=int, default=25)
     parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--learn2learn", default="", help="the folder of learn2learn's unpacked source")
     parser.add_argument("--windows", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="about how long a window lasts")
     arguments = parser.parse_args()
+    if arguments.learn2learn:
+        without_inits(arguments.learn2learn)
     began = time.perf_counter()
     advance = WAYS[arguments.name](arguments.tasks, arguments.steps)
     advance(1)

@@ -1,10 +1,11 @@
 """Meta-iterations per second on sinusoids beside PyTorch and JAX, each in a process of its own, in turns.
 
---part peers    25 tasks, one inner step: advdl, torch.func, a loop over tasks as with learn2learn, JAX
+--part peers    25 tasks, one inner step: advdl, torch.func, a loop over tasks with autograd.grad, learn2learn, JAX
 --part growth   advdl alone with 1, 5 and 10 inner steps, and with 25, 100 and 400 tasks
 
-Each part takes some five minutes on a quiet machine with two cores. learn2learn 0.2 itself does not install any more
-(its qpth has broken metadata). Needs: pip install torch jax optax
+Each part takes some five minutes on a quiet machine with two cores. Needs: pip install torch jax optax. learn2learn
+0.2.0 does not install any more (it wants qpth, whose metadata are broken), but its MAML class runs from the unpacked
+source: pip download --no-deps learn2learn, unpack it, and give the folder with --learn2learn.
 """
 
 import argparse
@@ -16,23 +17,27 @@ from measure import Report, Row, arguments_parser, child, ratio, say, spread, wo
 PEER = str(Path(__file__).parent / "peer_maml.py")
 NAMES = ("advdl", "torch-func", "torch-loop", "jax", "jax-scan")
 SIZES = ((25, 1), (25, 5), (25, 10), (100, 1), (400, 1))
-LEAST = {"torch-func": 10.0, "torch-loop": 10.0, "jax": 1.0, "jax-scan": 1.0}
+LEARN2LEARN = "learn2learn"
+LEAST = {"torch-func": 10.0, "torch-loop": 10.0, LEARN2LEARN: 10.0, "jax": 1.0, "jax-scan": 1.0}
 
 
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--part", choices=("peers", "growth"), default="peers")
+    parser.add_argument("--learn2learn", default="", help="the folder of its unpacked source; it is left out if empty")
     arguments = parser.parse_args()
     peers = arguments.part == "peers"
-    jobs = [(name, 25, 1) for name in NAMES] if peers else [("advdl", tasks, steps) for tasks, steps in SIZES]
+    names = [*NAMES, LEARN2LEARN] if arguments.learn2learn else NAMES
+    jobs = [(name, 25, 1) for name in names] if peers else [("advdl", tasks, steps) for tasks, steps in SIZES]
     with workplace() as folder:
-        rows = [one(job, turn, folder) for turn in arguments.seeds for job in jobs]
+        rows = [one(job, turn, folder, arguments.learn2learn) for turn in arguments.seeds for job in jobs]
     return (peer_report if peers else growth_report)(rows, arguments).emit(as_json=arguments.json)
 
 
-def one(job: tuple[str, int, int], turn: int, folder: Path) -> Row:
+def one(job: tuple[str, int, int], turn: int, folder: Path, source: str) -> Row:
     name, tasks, steps = job
-    found = child([PEER, name, "--tasks", str(tasks), "--steps", str(steps)], folder, folder / "cache")
+    words = ["--learn2learn", str(Path(source).resolve())] if name == LEARN2LEARN else []
+    found = child([PEER, name, "--tasks", str(tasks), "--steps", str(steps), *words], folder, folder / "cache")
     say(f"turn {turn}, {name}, {tasks} tasks, {steps} steps: {found['per_second']:,.0f}/s")
     return {"turn": turn, "name": name, "tasks": tasks, "inner_steps": steps, **found}
 
@@ -40,7 +45,7 @@ def one(job: tuple[str, int, int], turn: int, folder: Path) -> Row:
 def peer_report(rows: list[Row], arguments: argparse.Namespace) -> Report:
     ours = {row["turn"]: row["per_second"] for row in rows if row["name"] == "advdl"}
     summary, verdicts = [], []
-    for name in NAMES:
+    for name in dict.fromkeys(row["name"] for row in rows):
         mine = [row for row in rows if row["name"] == name]
         ratios = spread([ratio(ours[row["turn"]], row["per_second"]) for row in mine])
         summary.append(

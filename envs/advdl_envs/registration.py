@@ -12,14 +12,27 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+_HOST = {
+    "advdl/HalfCheetahDirection-v0": "half_cheetah:HalfCheetahDirection",
+    "advdl/HalfCheetahVelocity-v0": "half_cheetah:HalfCheetahVelocity",
+}
+"""Envs that are not compiled; they are made by Gymnasium alone."""
+
+_CHEETAH_STEPS = 1_000  # HalfCheetah-v5's
+
 
 def register() -> None:
     """Registers every env that Gymnasium does not know yet; imports no TensorFlow."""
+    import gymnasium
+
     from advdl.rl.env_names import register_component
     from advdl_envs.plugin import COMPONENTS
 
     for component in COMPONENTS:
         register_component(component)
+    for env_id, target in _HOST.items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(env_id, entry_point=f"advdl_envs.{target}", max_episode_steps=_CHEETAH_STEPS)
 
 
 def register_when_imported() -> None:

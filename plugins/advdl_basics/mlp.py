@@ -11,6 +11,7 @@ from gymnasium import spaces
 from advdl.errors import UsageError
 from advdl.plugin import Factory, Part
 from advdl.rl.flat import Flat
+from advdl.training import SlicedDense
 
 Activation = Literal[
     "relu", "tanh", "gelu", "silu", "elu", "selu", "leaky_relu", "softplus", "sigmoid", "mish", "linear"
@@ -50,7 +51,7 @@ class MLP(keras.Model):
         inputs = keras.Input(observation_space.shape, dtype=_dtype(observation_space), name="observation")
         x = Flat(observation_space, name="flat", rescale=rescale)(inputs)
         for index, width in enumerate(units):
-            x = keras.layers.Dense(width, name=f"dense_{index}")(x)
+            x = SlicedDense(width, name=f"dense_{index}")(x)
             if layer_norm:
                 x = keras.layers.LayerNormalization(name=f"norm_{index}")(x)
             x = keras.layers.Activation(activation, name=f"activation_{index}")(x)

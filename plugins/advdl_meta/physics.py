@@ -9,9 +9,7 @@ from annotated_types import Ge, Interval
 from advdl.errors import UsageError, unknown_name
 from advdl.plugin import Choice, Factory, Part
 from advdl.rl import CompiledEnv, EnvTasks, Params
-from advdl.training import fold
-
-Range = tuple[float, float]
+from advdl_meta.uniform import Range, draw_uniform, known_mirrored
 
 FAMILIES: Mapping[str, tuple[dict[str, Range], tuple[str, ...]]] = {
     "CartPole": (
@@ -64,18 +62,12 @@ class Physics(EnvTasks):
         self.horizon = horizon or _limit(self.env)
         given, usual = (ranges, ()) if ranges else _family(self.env)
         self.ranges = {name: _checked(self.env, name, limits) for name, limits in given.items()}
-        self.mirrored = tuple(_known(name, given) for name in (usual if mirrored is None else mirrored))
+        self.mirrored = known_mirrored(usual if mirrored is None else mirrored, given)
 
     def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:
         """Draws params."""
         del held_out
-        draws = tf.random.stateless_uniform([max(len(self.ranges), 1), count], seed, alg="philox")
-        values = {
-            name: low + (high - low) * draws[index] for index, (name, (low, high)) in enumerate(self.ranges.items())
-        }
-        for index, name in enumerate(self.mirrored):
-            coin = tf.random.stateless_uniform([count], fold(seed, 1 + index), alg="philox")
-            values[name] *= tf.where(coin < 0.5, 1.0, -1.0)
+        values = draw_uniform(self.ranges, self.mirrored, seed, count)
         return self.env.get_default_params(**values)
 
 
@@ -164,15 +156,6 @@ def _family(env: CompiledEnv) -> tuple[dict[str, Range], tuple[str, ...]]:
             hint=f"--set 'tasks.ranges={{PARAM=[LOW,HIGH]}}'; its params: {params}",
         )
     return FAMILIES[name]
-
-
-def _known(name: str, ranges: Mapping[str, Range]) -> str:
-    if name not in ranges:
-        raise UsageError(
-            f"tasks.mirrored cannot have {name!r}: it has no range in tasks.ranges ({', '.join(ranges)})",
-            hint="such as --set 'tasks.mirrored=[\"force_mag\"]'; [] mirrors nothing",
-        )
-    return name
 
 
 def _limit(env: CompiledEnv) -> int:

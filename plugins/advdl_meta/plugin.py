@@ -62,6 +62,31 @@ _PLAYED = (
     Component("tasks", "physics", "advdl_meta.physics:Physics", "params of a compiled env, each within a range"),
 )
 
+_HOSTED = (
+    Component(
+        "tasks",
+        "cheetah-velocity",
+        "advdl_meta.host:CheetahVelocity",
+        "HalfCheetah at a speed of 0 to 2 (Finn 2017)",
+        requires=("mujoco",),
+        extra="advdl[mujoco]",
+    ),
+    Component(
+        "tasks",
+        "cheetah-direction",
+        "advdl_meta.host:CheetahDirection",
+        "HalfCheetah forwards or backwards (Finn 2017)",
+        requires=("mujoco",),
+        extra="advdl[mujoco]",
+    ),
+    Component(
+        "tasks",
+        "reset-options",
+        "advdl_meta.host:ResetOptions",
+        "options of any Gymnasium env's reset, each within a range",
+    ),
+)
+
 _BACKBONES = (Component("backbone", "conv4", "advdl_meta.conv4:Conv4", "four small convolutions, for few-shot images"),)
 
 _POLICIES = (
@@ -75,4 +100,4 @@ _POLICIES = (
 @hookimpl
 def advdl_components() -> Iterable[Component]:
     """Offers the adapters, the task families, a backbone, the policy and what becomes of it."""
-    return (*_ADAPTERS, *_TASKS, *_PLAYED, *_BACKBONES, *_POLICIES)
+    return (*_ADAPTERS, *_TASKS, *_PLAYED, *_HOSTED, *_BACKBONES, *_POLICIES)

@@ -65,9 +65,10 @@ class Policy(DataLearner):
         return {"network": self.network}
 
     def objectives(self) -> Sequence[Objective]:
-        """Two over the same variables: the plain loss, and the clipped one."""
+        """Two over the same variables: the plain loss, and the clipped one, with a divergence for a trust region."""
         variables = self.network.trainable_variables
-        return [Objective("policy", self._plain, variables), Objective("clipped", self._clipped, variables)]
+        clipped = Objective("clipped", self._clipped, variables, self._divergence)
+        return [Objective("policy", self._plain, variables), clipped]
 
     def predict(self, x: Any) -> tf.Tensor:
         """Returns the parameters of the policy's distribution, ``[batch, n]``."""
@@ -93,6 +94,17 @@ class Policy(DataLearner):
         gain = tf.minimum(ratio * batch["advantage"], bounded * batch["advantage"])
         far = tf.cast(tf.abs(ratio - 1.0) > self._clip, tf.float32)
         return -_mean(gain, batch), {"clipped": _mean(far, batch)}
+
+    def _divergence(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        """Estimates the Kullback-Leibler divergence from the policy that played, by the actions that it took.
+
+        ``r - 1 - log r`` is never negative; its second derivative, where both are the same, is Fisher's information.
+        """
+        del seed
+        if "log_prob" not in batch:
+            raise UsageError("a trust region is for policies that play, and these data are imitated")
+        change = self._log_prob(batch) - batch["log_prob"]
+        return _mean(tf.exp(change) - 1.0 - change, batch)
 
     def _log_prob(self, batch: Batch) -> tf.Tensor:
         parameters = self.network(batch["x"], training=True)

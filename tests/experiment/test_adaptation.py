@@ -15,7 +15,7 @@ from advdl.experiment.config import Experiment, resolve_experiment
 from advdl.experiment.console import Silent
 from advdl.experiment.policy import load_agent, load_policy
 from advdl.experiment.run_folder import RunFolder
-from advdl.experiment.runner import begin, resume
+from advdl.experiment.runner import Outcome, begin, resume
 from advdl.plugin.host import PluginHost
 from advdl.training.checkpoint import CheckpointStore
 
@@ -33,15 +33,18 @@ SETS = (
 )
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    root = tmp_path_factory.mktemp("physics")
-    options = {"tasks": "physics", "adapter": "maml", "steps": 2}
+def meta_trained(root: Path, tasks: str) -> tuple[RunFolder, Outcome]:
+    options = {"tasks": tasks, "adapter": "maml", "steps": 2}
     experiment = resolve_experiment(
         HOST, command_line=options, sets=SETS, config_file=None, environ={}, folder=root, family="meta"
     )
-    folder = RunFolder.create(root, "physics", "maml", experiment, ["advdl", "meta", "train"])
-    outcome = begin(experiment, lambda: folder, HOST, Silent())
+    folder = RunFolder.create(root, tasks, "maml", experiment, ["advdl", "meta", "train"])
+    return folder, begin(experiment, lambda: folder, HOST, Silent())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder, outcome = meta_trained(tmp_path_factory.mktemp("physics"), "physics")
     assert outcome.step == 2
     assert 1.0 <= outcome.verdict.figures["return/after_0"] <= 5.0
     assert outcome.verdict.score == outcome.verdict.figures["return/after_1"]
@@ -160,6 +163,18 @@ def test_what_does_not_fit_is_refused(run: RunFolder, tmp_path: Path, env: str, 
 def test_fine_tuning_refuses_what_does_not_fit(ordinary: SmallRun, tmp_path: Path, env: str, message: str) -> None:
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         adapted(ordinary.folder, tmp_path, env)
+
+
+def test_a_policy_of_a_host_family_becomes_an_agent_in_its_task(tmp_path: Path) -> None:
+    folder, outcome = meta_trained(tmp_path / "hosted", "reset-options")
+    assert outcome.verdict.figures["return/after_0"] == 5.0
+    found = adapted(folder, tmp_path / "adapted", "CartPole-v1?high=0.15")
+    assert (found.meta_trained, found.params) == (True, {"high": 0.15})
+    wrapper = {"name": "advdl.rl.with_options:WithOptions", "high": 0.15}
+    assert found.outcome.folder.config()["env"]["wrappers"] == [wrapper]
+    assert main(["agent", "eval", str(found.outcome.folder.path), "--episodes", "2"]) == 0
+    with pytest.raises(UsageError, match=r"high=0\.5 is outside of the family that was trained on: 0\.05 to 0\.2"):
+        adapted(folder, tmp_path, "CartPole-v1?high=0.5")
 
 
 def test_an_env_without_params_is_its_default() -> None:

@@ -1,11 +1,13 @@
 """Runs of meta-learners: begun, stopped, gone on with, judged. XLA is off: it would compile for seconds."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_run import When
 
+from advdl.cli.app import main
 from advdl.errors import UsageError
 from advdl.experiment.adaptation_curve import curve
 from advdl.experiment.config import resolve_experiment
@@ -83,6 +85,18 @@ def test_what_was_learnt_is_loaded(whole: MetaRun) -> None:
     assert np.array_equal(first, whole.last()["trainer/learner/network/000.kernel"])
 
 
+def test_it_is_evaluated_as_in_training_unless_other_steps_are_asked_for(
+    whole: MetaRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = whole.experiment.data["evaluation"]
+    for words, steps in (([], [0, 1, 2]), (["--steps", "3,0"], [0, 1, 3])):
+        assert main(["meta", "evaluate", str(whole.folder.path), *words, "--json"]) == 0
+        data = json.loads(capsys.readouterr().out)
+        assert (data["steps"], data["tasks"]) == (steps, usual["tasks"])
+        assert all(Path(file).suffix == ".png" for file in data["pictures"])
+    assert main(["meta", "evaluate", str(whole.folder.path), "--steps", "many"]) == 2
+
+
 def test_another_family_is_refused(whole: MetaRun) -> None:
     from advdl.experiment.policy import load_policy
 
@@ -95,7 +109,7 @@ def test_the_curve_of_adaptation_goes_as_its_figures_do() -> None:
     figures = {"error/after_0": 3.0, "error/after_1": 0.5, "error/after_5": float("inf")}
     figures |= {f"{name}/interval": 0.1 for name in figures}
     picture = curve("error", figures, [0, 1, 5])["curve"]
-    rows, columns = np.nonzero((picture == (50, 90, 190)).all(-1))
+    rows, columns = np.nonzero((picture == (0, 114, 178)).all(-1))
     middle = picture.shape[1] / 2
     assert rows[columns < middle].mean() < rows[columns > middle].mean()
     assert curve("error", figures, [0]) == {}

@@ -9,6 +9,7 @@ from advdl.errors import UsageError
 from advdl.rl.acting_meta import ActingMetaEngine, TaskPlayer
 from advdl.testing import component
 from advdl.training import Adapter, Trainer, Tuning
+from advdl.training.trust_region import TrustRegion
 
 
 def adapter_of(name: str = "maml", learner: str = "policy", **options: object) -> tuple[object, Adapter]:
@@ -19,11 +20,11 @@ def adapter_of(name: str = "maml", learner: str = "policy", **options: object) -
     return tasks, component("adapter", name, **options)(built)
 
 
-def engine_of(**options: object) -> tuple[ActingMetaEngine, Adapter]:
+def engine_of(region: TrustRegion | None = None, **options: object) -> tuple[ActingMetaEngine, Adapter]:
     tasks, adapter = adapter_of(learning_rate=0.1, **options)
     optimizer = keras.optimizers.Adam(1e-2)
     optimizer.build(list(adapter.meta_variables))
-    trainer = Trainer(adapter, {"meta": Tuning(optimizer, lambda step, total: 1e-2)}, total_updates=100)
+    trainer = Trainer(adapter, {"meta": Tuning(optimizer, lambda step, total: 1e-2, region)}, total_updates=100)
     return ActingMetaEngine(tasks, adapter, trainer, meta_batch=3, epochs=2, seed=0, jit=False), adapter
 
 
@@ -42,6 +43,17 @@ def test_an_iteration_plays_twice_and_updates_on_both() -> None:
     found = engine.judge(count=5, steps=[0, 2], seed=3)["return"]
     assert found.shape == (5, 2)
     assert np.array_equal(found, engine.judge(count=5, steps=[0, 2], seed=3)["return"])
+
+
+def test_a_step_in_a_trust_region_takes_the_adapted_policies_no_further_than_its_bound() -> None:
+    engine, adapter = engine_of(TrustRegion(0.02))
+    before = [variable.numpy() for variable in adapter.meta_variables]
+    engine.build()
+    engine.advance(1)
+    figures = engine.metrics.read()
+    assert 0 < figures["learn/meta/step"] <= 1
+    assert 0.002 < figures["learn/meta/divergence"] <= 0.02
+    assert any(not np.array_equal(a, b.numpy()) for a, b in zip(before, adapter.meta_variables, strict=True))
 
 
 def test_a_step_of_adaptation_makes_good_actions_likelier() -> None:

@@ -94,8 +94,13 @@ def train(
 def evaluate(
     context: typer.Context,
     run: Run,
-    steps: Annotated[str, typer.Option(help="Inner steps after which to measure.")] = "0,1,5,10",
-    tasks: Annotated[int, typer.Option(min=1, help="How many held-out tasks.")] = 600,
+    steps: Annotated[
+        str | None,
+        typer.Option(help="Inner steps after which to measure, such as 0,1,5,10; the run's own when left out."),
+    ] = None,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="How many held-out tasks; as many as in the run when left out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the tasks.")] = 0,
     checkpoint: Which = "best",
     picture: Annotated[
@@ -104,19 +109,27 @@ def evaluate(
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Adapt to held-out tasks, and measure before and after some numbers of inner steps."""
+    """Adapt to held-out tasks, and measure before and after some numbers of inner steps.
+
+    Example: advdl meta evaluate latest --steps 0,1,5,10
+    """
     from advdl.cli.output import warn
     from advdl.experiment.find_runs import runs_root
     from advdl.experiment.meta_work import build_judge, judged, load_meta
     from advdl.experiment.metered import metered, run_metrics
     from advdl.experiment.run_folder import RunFolder
+    from advdl.experiment.schema import MetaEvaluation
 
-    wanted = _numbers(steps)
+    wanted = None if steps is None else _numbers(steps)
     folder = RunFolder.open(run, runs_root(runs_dir, os.environ))
     host = plugin_host(context)
     parts, step = load_meta(folder, host, checkpoint, warn)
-    found = judged(parts, build_judge(parts), count=tasks, steps=wanted, seed=seed)
-    verdict = metered(found, run_metrics(folder.experiment(host), host, warn))
+    experiment = folder.experiment(host)
+    usual = experiment.section(MetaEvaluation)
+    found = judged(
+        parts, build_judge(parts), count=tasks or usual.tasks, steps=wanted or sorted(usual.steps), seed=seed
+    )
+    verdict = metered(found, run_metrics(experiment, host, warn))
     files = _save(verdict.images, picture or folder.path / "pictures" / f"step-{step:012d}-seed-{seed}.png")
     data = {"run": folder.id, "checkpoint": step, "seed": seed, **verdict.figures, **verdict.details, "pictures": files}
     emit(data, json=as_json, table=lambda: _table(folder.id, step, verdict.details, verdict.figures, files))

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from advdl.plugin.component import Component
     from advdl.plugin.host import PluginHost
     from advdl.rl.env_names import EnvFacts
-    from advdl.rl.env_tasks import EnvTasks
+    from advdl.rl.env_tasks import PlayedTasks
     from advdl.training.learner import Learner
 
 _AGENT = "adapted"
+_WITH_OPTIONS = "advdl.rl.with_options:WithOptions"
 _LIMIT = 1_000  # env steps that stand for an episode where the env never cuts one off
 
 
@@ -135,10 +136,10 @@ def _adapted(
 ) -> Adaptation:
     parts, step = load_meta(folder, host, wish.checkpoint, console.message)
     from advdl.rl.adapting import adapt_to
-    from advdl.rl.env_tasks import EnvTasks
+    from advdl.rl.env_tasks import PlayedTasks
 
     name, params = env
-    if not isinstance(parts.tasks, EnvTasks):
+    if not isinstance(parts.tasks, PlayedTasks):
         raise UsageError(f"run {folder.id} adapts to data and not to an env", hint=f"advdl meta evaluate {folder.path}")
     source = folder.experiment(host)
     env_id = _require_family(parts.tasks, source, host, name)
@@ -147,7 +148,7 @@ def _adapted(
     work: Any = build_work(experiment, host)
     work.build()
     before = _judged_with(work, parts.adapter.learner, "before")
-    task = parts.tasks.env.get_default_params(**params)
+    task = parts.tasks.task(params)
     adapt_to(parts.tasks, parts.adapter, task, episodes=wish.episodes, steps=wish.steps, seed=wish.seed)
     _hand_over(parts.adapter.learner, work.agent)
     new = new_folder(experiment)
@@ -161,20 +162,29 @@ def _settings(
     source: Experiment, parts: MetaParts, wish: Wish, env_id: str, params: Mapping[str, float]
 ) -> dict[str, Any]:
     """Says in settings what the adapted policy is: an agent in the env, with the run's learner."""
-    options = {key: value for key, value in source.data["tasks"]["env"].items() if key != "name"}
     return {
         "agent": _AGENT,
         "agent.learner": source.data["learner"],
         "agent.gamma": parts.tasks.gamma,
         "agent.horizon": parts.tasks.horizon,
         "env": env_id,
-        "env.options": {**options, **({"params": dict(params)} if params else {})},
+        **_task_settings(source, parts.tasks, params),
         "env.num": wish.episodes,
         "evaluation.episodes": wish.judged,
         "precision": source.get("precision"),
         "seed": wish.seed,
         "steps": wish.episodes * wish.steps * parts.tasks.horizon,
     }
+
+
+def _task_settings(source: Experiment, tasks: "PlayedTasks", params: Mapping[str, float]) -> dict[str, Any]:
+    """Returns the task in settings of the env: params of a compiled one, options of the ``reset`` of another."""
+    from advdl.rl.host_tasks import HostTasks
+
+    if isinstance(tasks, HostTasks):
+        return {"env.wrappers": [{"name": _WITH_OPTIONS, **params}]} if params else {}
+    options = {key: value for key, value in source.data["tasks"]["env"].items() if key != "name"}
+    return {"env.options": {**options, **({"params": dict(params)} if params else {})}}
 
 
 def _judged_with(work: Any, learner: "Learner", purpose: str) -> Verdict:
@@ -259,19 +269,22 @@ class _FromRun:
         return self._before
 
 
-def _require_family(tasks: "EnvTasks", source: Experiment, host: "PluginHost", name: str) -> str:
+def _require_family(tasks: "PlayedTasks", source: Experiment, host: "PluginHost", name: str) -> str:
     """Returns the full id of an env that is the family's."""
     from advdl.rl.env_names import compiled_twin, env_facts, resolve_env_id
+    from advdl.rl.host_tasks import HostTasks
 
-    env_id = resolve_env_id(name, host)
-    _require_spaces(
-        env_facts(env_id, host), (tasks.env.observation_space, tasks.env.action_space), name, "meta-trained"
-    )
-    twin, ours = compiled_twin(env_id, host), source.get("tasks.env.name")
-    if twin is None or twin.name != ours:
+    env_id, spec = resolve_env_id(name, host), tasks.spec
+    _require_spaces(env_facts(env_id, host), (spec.x, spec.c), name, "meta-trained")
+    if isinstance(tasks, HostTasks):
+        found, ours = env_id, resolve_env_id(tasks.env_id, host)
+    else:
+        twin, ours = compiled_twin(env_id, host), source.get("tasks.env.name")
+        found = twin.name if twin else ""
+    if found != ours:
         raise UsageError(
             f"env {name!r} is outside of the family: the policy was meta-trained in {ours!r}",
-            hint=f"advdl meta train --tasks physics --set tasks.env.name={name}",
+            hint=f"adapt in {ours!r}, or meta-train in the other env",
         )
     return env_id
 
@@ -293,11 +306,11 @@ def _require_params(twin: "Component | None", host: "PluginHost", name: str, par
     host.build("env", {"name": twin.name}).get_default_params(**params)
 
 
-def _require_in_range(tasks: "EnvTasks", params: Mapping[str, float]) -> None:
-    known = getattr(tasks.env.default_params, "_fields", ())
+def _require_in_range(tasks: "PlayedTasks", params: Mapping[str, float]) -> None:
+    known = tasks.known_params
     for name, value in params.items():
         if name not in known:
-            raise unknown_name(f"param of {type(tasks.env).__name__}", name, known, command="advdl env list")
+            raise unknown_name(f"param of {_env_name(tasks)}", name, known, command="advdl env list")
         low, high = tasks.ranges.get(name, (value, value))
         size = abs(value) if name in tasks.mirrored else value
         if not low <= size <= high:
@@ -307,3 +320,9 @@ def _require_in_range(tasks: "EnvTasks", params: Mapping[str, float]) -> None:
                 f"{name}={value:g} is outside of the family that was trained on: {low:g} to {high:g}{mirror}",
                 hint=f"meta-train on a wider range: --set tasks.ranges.{name}={wider}",
             )
+
+
+def _env_name(tasks: "PlayedTasks") -> str:
+    from advdl.rl.env_tasks import EnvTasks
+
+    return type(tasks.env).__name__ if isinstance(tasks, EnvTasks) else str(getattr(tasks, "env_id", "the env"))

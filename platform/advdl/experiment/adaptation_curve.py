@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from advdl.experiment.picture_frame import HEIGHT, INK, MARGIN, WIDTH, Frame, Picture, Points
+from advdl.experiment.picture_frame import CAPTION, HEIGHT, MARGIN, WIDTH, Canvas, Frame, Picture, Points
 
-_LINE, _BAND = (50, 90, 190), (205, 215, 240)
-_CAPTION = 24
+_LINE, _BAND = (0, 114, 178), (190, 216, 234)
+_CAP = 4  # half the width of an interval's ends, in pixels
+_APART = 0.04  # of the axis: numbers that are nearer than this run into each other
 
 
 def curve(name: str, figures: Mapping[str, float], steps: Sequence[int]) -> dict[str, Picture]:
@@ -31,17 +32,31 @@ def curve(name: str, figures: Mapping[str, float], steps: Sequence[int]) -> dict
 
 
 def _drawn(name: str, steps: Points, mean: Points, half: Points) -> Picture:
-    from PIL import Image, ImageDraw
-
-    image = Image.new("RGB", (WIDTH, HEIGHT + _CAPTION), "white")
-    canvas = ImageDraw.Draw(image)
-    frame = Frame(0, steps, [mean - half, mean + half])
+    canvas = Canvas(WIDTH, HEIGHT + CAPTION)
+    frame = Frame(0, steps, [mean - half, mean + half], _apart(steps))
+    frame.axes(canvas)
     above = [frame.at(x, y) for x, y in zip(steps, mean + half, strict=True)]
     below = [frame.at(x, y) for x, y in zip(steps, mean - half, strict=True)]
     if len(steps) > 1:
-        canvas.polygon([*above, *reversed(below)], fill=_BAND)
-    frame.axes(canvas)
-    frame.curve(canvas, steps, mean, _LINE, width=2)
-    frame.points(canvas, steps, mean)
-    canvas.text((MARGIN, HEIGHT + 2), f"{name} after inner steps, 95% interval", fill=INK)
-    return np.asarray(image)
+        canvas.area([*above, *reversed(below)], _BAND)
+    frame.curve(canvas, steps, mean, _LINE, width=1.8)
+    for top, bottom in zip(above, below, strict=True):
+        _interval(canvas, top, bottom)
+    frame.points(canvas, steps, mean, _LINE)
+    canvas.text((MARGIN, HEIGHT), f"{name} after inner steps: mean over tasks, 95% interval")
+    return canvas.picture()
+
+
+def _interval(canvas: Canvas, top: tuple[float, float], bottom: tuple[float, float]) -> None:
+    canvas.line([top, bottom], _LINE)
+    for column, row in (top, bottom):
+        canvas.line([(column - _CAP, row), (column + _CAP, row)], _LINE)
+
+
+def _apart(steps: Points) -> list[float]:
+    """Returns the numbers of steps, without those whose figures would run into each other."""
+    kept: list[float] = []
+    for step in steps.tolist():
+        if not kept or step - kept[-1] >= _APART * (steps[-1] - steps[0]):
+            kept.append(step)
+    return kept

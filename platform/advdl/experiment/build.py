@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from advdl.training.devices import Devices
     from advdl.training.learner import Learner
     from advdl.training.trainer import Trainer, Tuning
+    from advdl.training.trust_region import TrustRegion
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ def build_trainer(
     learner: "Learner",
     total_updates: int,
     devices: "Devices | None" = None,
+    trust_region: "TrustRegion | None" = None,
     *,
     total_env_steps: int | None = None,
 ) -> "Trainer":
@@ -253,10 +255,12 @@ def build_trainer(
         learner: What is trained.
         total_updates: How many updates the run will make.
         devices: What shares each update's batch; None for what the experiment says.
+        trust_region: Makes every step instead of the optimizers; None for them.
         total_env_steps: How many env steps the run will make; None where it makes none that updates know of.
 
     Raises:
-        UsageError: ``[optimizers.NAME]`` fits no objective, or rates are to count env steps that there are none of.
+        UsageError: ``[optimizers.NAME]`` fits no objective, a trust region is to be shared or to be in float16, or rates
+            are to count env steps that there are none of.
     """
     from advdl.training.devices import claim_devices
     from advdl.training.precision import precision_of
@@ -268,6 +272,11 @@ def build_trainer(
     precision = precision_of(general.precision)
     devices = devices or claim_devices(general.devices, os.environ)
     accumulate, jit = section.accumulate, section.jit != "off"
+    tunings = _tunings(experiment, host, learner, scales_loss=precision.scales_loss)
+    if trust_region is not None:
+        if devices is not None or precision.scales_loss:
+            raise UsageError("a step in a trust region is made on one device, and not in float16", hint="devices=1")
+        tunings = {name: replace(tuning, trust_region=trust_region) for name, tuning in tunings.items()}
     by_env_steps = section.rate_counts == "env_steps"
     if by_env_steps and total_env_steps is None:
         raise UsageError(
@@ -276,7 +285,7 @@ def build_trainer(
         )
     return Trainer(
         learner,
-        _tunings(experiment, host, learner, scales_loss=precision.scales_loss),
+        tunings,
         total_updates=total_updates,
         total_env_steps=total_env_steps if by_env_steps else None,
         clip_norm=section.clip_norm,

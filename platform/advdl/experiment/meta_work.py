@@ -20,9 +20,14 @@ from advdl.plugin.metric import Samples
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
     from advdl.rl.acting_meta import ActingJudge, ActingMetaEngine
+    from advdl.rl.host_meta import HostJudge, HostMetaEngine
     from advdl.training.adapter import Adapter
     from advdl.training.meta_engine import Judge, MetaEngine
     from advdl.training.state import Array
+    from advdl.training.trainer import Trainer
+
+    Engine = MetaEngine | ActingMetaEngine | HostMetaEngine
+    AnyJudge = Judge | ActingJudge | HostJudge
 
 _INTERVAL = 1.96  # standard errors of a 95% interval
 
@@ -32,7 +37,7 @@ class MetaParts:
     """What a meta-learner is made of.
 
     Attributes:
-        tasks: What it adapts to: ``Tasks`` that are drawn, or ``EnvTasks`` that are played.
+        tasks: What it adapts to: ``Tasks`` that are drawn, or ``PlayedTasks``.
         adapter: What is trained.
     """
 
@@ -51,7 +56,7 @@ class MetaWork(UpdateWork):
 
     unit, watched = "meta-updates", "learn/meta/loss"
 
-    def __init__(self, experiment: Experiment, parts: MetaParts, engine: "MetaEngine | ActingMetaEngine") -> None:
+    def __init__(self, experiment: Experiment, parts: MetaParts, engine: "Engine") -> None:
         super().__init__(engine, experiment.section(General).seed)
         self._parts, self._engine = parts, engine
         self._evaluation = experiment.section(MetaEvaluation)
@@ -67,8 +72,11 @@ def build(experiment: Experiment, host: "PluginHost", folder: Path | None = None
     """Builds the work of a run of the family ``meta``."""
     del folder
     from advdl.rl.env_tasks import EnvTasks
+    from advdl.rl.host_tasks import HostTasks
 
     parts = build_parts(experiment, host)
+    if isinstance(parts.tasks, HostTasks):
+        return MetaWork(experiment, parts, _host_engine(experiment, host, parts))
     played = isinstance(parts.tasks, EnvTasks)
     return MetaWork(experiment, parts, (_acting_engine if played else _engine)(experiment, host, parts))
 
@@ -92,25 +100,56 @@ def _acting_engine(experiment: Experiment, host: "PluginHost", parts: MetaParts)
     from advdl.rl.acting_meta import ActingMetaEngine
 
     general, section = experiment.section(General), experiment.section(TrainerSection)
-    meta = experiment.section(Meta)
+    trainer, epochs = _played_trainer(experiment, host, parts)
     return ActingMetaEngine(
         parts.tasks,
         parts.adapter,
-        build_trainer(experiment, host, parts.adapter, general.steps * meta.epochs),
-        meta_batch=meta.batch,
-        epochs=meta.epochs,
+        trainer,
+        meta_batch=experiment.section(Meta).batch,
+        epochs=epochs,
         seed=general.seed,
         jit=section.jit != "off",
         chunk_seconds=section.chunk_seconds,
     )
 
 
-def build_judge(parts: MetaParts) -> "Judge | ActingJudge":
+def _host_engine(experiment: Experiment, host: "PluginHost", parts: MetaParts) -> "HostMetaEngine":
+    from advdl.rl.host_meta import HostMetaEngine
+
+    trainer, epochs = _played_trainer(experiment, host, parts)
+    return HostMetaEngine(
+        parts.tasks,
+        parts.adapter,
+        trainer,
+        meta_batch=experiment.section(Meta).batch,
+        epochs=epochs,
+        seed=experiment.section(General).seed,
+        jit=experiment.section(TrainerSection).jit != "off",
+    )
+
+
+def _played_trainer(experiment: Experiment, host: "PluginHost", parts: MetaParts) -> "tuple[Trainer, int]":
+    """Builds the trainer of what is played, and says how many updates a meta-batch serves for."""
+    general, meta = experiment.section(General), experiment.section(Meta)
+    if meta.outer == "clipped":
+        return build_trainer(experiment, host, parts.adapter, general.steps * meta.epochs), meta.epochs
+    from advdl.training.trust_region import TrustRegion
+
+    region = TrustRegion(meta.divergence)
+    return build_trainer(experiment, host, parts.adapter, general.steps, trust_region=region), 1
+
+
+def build_judge(parts: MetaParts) -> "AnyJudge":
     """Builds what judges a meta-learner that is not in training."""
     from advdl.rl.acting_meta import ActingJudge
     from advdl.rl.env_tasks import EnvTasks
+    from advdl.rl.host_tasks import HostTasks
     from advdl.training.meta_engine import Judge
 
+    if isinstance(parts.tasks, HostTasks):
+        from advdl.rl.host_meta import HostJudge, HostPlayer
+
+        return HostJudge(parts.tasks, HostPlayer(parts.tasks, parts.adapter))
     return (ActingJudge if isinstance(parts.tasks, EnvTasks) else Judge)(parts.tasks, parts.adapter)
 
 
@@ -163,7 +202,7 @@ def load_meta(
     return parts, store.restore(used_state(parts.adapter, experiment), step, partial=True, warn=warn).step
 
 
-def judged(parts: MetaParts, judge: "Judge | ActingJudge", *, count: int, steps: Sequence[int], seed: int) -> Verdict:
+def judged(parts: MetaParts, judge: "AnyJudge", *, count: int, steps: Sequence[int], seed: int) -> Verdict:
     """Adapts to held-out tasks; the score, and a metric's samples (a task each), are those after training's steps."""
     from advdl.experiment.adaptation_curve import curve
     from advdl.experiment.task_pictures import pictures

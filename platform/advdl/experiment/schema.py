@@ -118,6 +118,9 @@ class Trainer(Section):
         "auto", description="whether XLA compiles updates; auto measures it where a backbone convolves"
     )
     chunk_seconds: Finite = Field(1.0, gt=0, description="longest that one call of the training program may take, s")
+    threads: int = Field(
+        0, ge=0, description="threads that compute one operation; 0 is TensorFlow's choice, small networks prefer 1"
+    )
 
 
 class Evaluation(Section):
@@ -165,6 +168,13 @@ class Meta(Section):
 
     batch: int = Field(25, ge=1, description="tasks in a meta-batch")
     epochs: int = Field(4, ge=1, description="updates on a meta-batch that was played; drawn ones serve once")
+    outer: Literal["clipped", "trust-region"] = Field(
+        "clipped",
+        description="updates on what was played: the optimizer's on a clipped loss, or one step in a trust region",
+    )
+    divergence: Finite = Field(
+        0.01, gt=0, description="how far a step in the trust region may take the adapted policies, in nats"
+    )
 
 
 class MetaEvaluation(Section):

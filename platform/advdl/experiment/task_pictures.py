@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from advdl.experiment.picture_frame import HEIGHT, INK, MARGIN, WIDTH, Frame, Picture, Points
+from advdl.experiment.picture_frame import CAPTION, HEIGHT, INK, MARGIN, WIDTH, Canvas, Frame, Picture, Points
 
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-    from advdl.rl.env_tasks import EnvTasks
+    from advdl.rl.env_tasks import PlayedTasks
     from advdl.training.adapter import Adapter
     from advdl.training.tasks import Tasks
 
 _PANELS = 3
-_TRUTH = (120, 120, 120)
-_COLOURS = ((198, 60, 60), (222, 148, 40), (60, 140, 90), (50, 90, 190), (120, 70, 160), (20, 150, 170))
+_COLUMN = 115  # of the legend, in pixels
+_TRUTH = (150, 150, 150)
+# Okabe and Ito's colours, which people tell apart however they see colours.
+_COLOURS = ((204, 121, 167), (230, 159, 0), (0, 158, 115), (0, 114, 178), (213, 94, 0), (86, 180, 233))
 
 
-def pictures(tasks: "Tasks | EnvTasks", adapter: "Adapter", *, steps: Sequence[int], seed: int) -> dict[str, Picture]:
+def pictures(
+    tasks: "Tasks | PlayedTasks", adapter: "Adapter", *, steps: Sequence[int], seed: int
+) -> dict[str, Picture]:
     """Draws a few held-out tasks with the predictions after each number of inner steps.
 
     Returns:
@@ -46,36 +48,35 @@ def draw(tasks: Any, predicted: Points, *, steps: Sequence[int]) -> Picture:
         predicted: ``[tasks, len(steps), queries]``.
         steps: Numbers of inner steps.
     """
-    from PIL import Image, ImageDraw
-
-    count = len(predicted)
-    image = Image.new("RGB", (WIDTH * count, HEIGHT + 24), "white")
-    canvas = ImageDraw.Draw(image)
-    for index in range(count):
-        frame = Frame(index * WIDTH, tasks["query"]["x"][index], [tasks["query"]["c"][index], predicted[index]])
+    canvas = Canvas(WIDTH * len(predicted), HEIGHT + CAPTION)
+    for index, curves in enumerate(predicted):
+        x, truth = tasks["query"]["x"][index], tasks["query"]["c"][index]
+        frame = Frame(index * WIDTH, x, [truth, curves])
         frame.axes(canvas)
-        frame.curve(canvas, tasks["query"]["x"][index], tasks["query"]["c"][index], _TRUTH, width=3)
-        for row, curve in enumerate(predicted[index]):
-            frame.curve(canvas, tasks["query"]["x"][index], curve, _COLOURS[row % len(_COLOURS)], width=2)
+        frame.curve(canvas, x, truth, _TRUTH, width=4)
+        for row, curve in enumerate(curves):
+            frame.curve(canvas, x, curve, _COLOURS[row % len(_COLOURS)], width=1.6)
         frame.points(canvas, tasks["support"]["x"][index], tasks["support"]["c"][index])
     _legend(canvas, steps)
-    return np.asarray(image)
+    return canvas.picture()
 
 
-def _legend(canvas: Any, steps: Sequence[int]) -> None:
+def _legend(canvas: Canvas, steps: Sequence[int]) -> None:
     texts = [("task", _TRUTH), *((_steps_text(step), _COLOURS[i % len(_COLOURS)]) for i, step in enumerate(steps))]
-    column = MARGIN
+    column, row = MARGIN, HEIGHT + 8
     for text, colour in texts:
-        canvas.line([(column, HEIGHT + 8), (column + 18, HEIGHT + 8)], fill=colour, width=3)
-        canvas.text((column + 24, HEIGHT + 2), text, fill=INK)
-        column += 130
+        canvas.line([(column, row), (column + 18, row)], colour, width=3)
+        canvas.text((column + 24, row), text, anchor="lm")
+        column += _COLUMN
+    canvas.dot((column + 9, row), 3, INK)
+    canvas.text((column + 24, row), "what it adapts to", anchor="lm")
 
 
 def _steps_text(step: int) -> str:
     return "before" if step == 0 else f"after {step} step{'s' if step > 1 else ''}"
 
 
-def _are_curves(tasks: "Tasks | EnvTasks", adapter: "Adapter") -> "TypeGuard[Tasks]":
+def _are_curves(tasks: "Tasks | PlayedTasks", adapter: "Adapter") -> "TypeGuard[Tasks]":
     from advdl.training.tasks import Tasks
 
     spec = tasks.spec

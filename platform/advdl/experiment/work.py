@@ -144,8 +144,9 @@ def build_work(experiment: Experiment, host: "PluginHost", folder: "Path | None"
     backend = component.details.get("backend", "tensorflow")
     start_backend(backend)
     if backend == "tensorflow":
-        from advdl.training.devices import claim_devices
+        from advdl.training.devices import claim_devices, limit_threads
 
+        limit_threads(experiment.data.get("trainer", {}).get("threads", 0))  # a loop of its own has no trainer
         claim_devices(experiment.get("devices"), os.environ)  # before anything is computed
     module, _, function = FAMILIES[experiment.family].work.partition(":")
     work: Work = getattr(importlib.import_module(module), function)(experiment, host, folder)

@@ -7,8 +7,9 @@ from advdl.lazy import lazy_names
 if TYPE_CHECKING:
     from advdl.rl.agent import Acted, Agent, Progress
     from advdl.rl.compiled import CompiledEngine
-    from advdl.rl.env_tasks import EnvTasks
+    from advdl.rl.env_tasks import EnvTasks, PlayedTasks
     from advdl.rl.functional import CompiledEnv, Params
+    from advdl.rl.host_tasks import HostParams, HostTasks
     from advdl.rl.own_loop import Assignment, OwnLoopAgent
     from advdl.rl.replay import UniformReplay
     from advdl.rl.replay_prioritized import PrioritizedReplay
@@ -25,8 +26,11 @@ __all__ = [
     "CompiledEngine",
     "CompiledEnv",
     "EnvTasks",
+    "HostParams",
+    "HostTasks",
     "OwnLoopAgent",
     "Params",
+    "PlayedTasks",
     "PrioritizedReplay",
     "Progress",
     "Source",
@@ -44,7 +48,8 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Acted", "Agent", "Progress"), "advdl.rl.agent"),
         "CompiledEngine": "advdl.rl.compiled",
         **dict.fromkeys(("CompiledEnv", "Params"), "advdl.rl.functional"),
-        "EnvTasks": "advdl.rl.env_tasks",
+        **dict.fromkeys(("EnvTasks", "PlayedTasks"), "advdl.rl.env_tasks"),
+        **dict.fromkeys(("HostParams", "HostTasks"), "advdl.rl.host_tasks"),
         **dict.fromkeys(("Assignment", "OwnLoopAgent"), "advdl.rl.own_loop"),
         "UniformReplay": "advdl.rl.replay",
         "PrioritizedReplay": "advdl.rl.replay_prioritized",

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from advdl.errors import UsageError
 from advdl.rl.distributions import ActionModel
-from advdl.rl.env_tasks import EnvTasks
+from advdl.rl.env_tasks import EnvTasks, PlayedTasks
 from advdl.rl.functional import Params
 from advdl.rl.task_episodes import Episodes, advantages, play, returns, support_advantages
 from advdl.training.adapter import Adapter
@@ -57,9 +57,11 @@ class ActingMetaEngine:
     ) -> None:
         self._player = TaskPlayer(tasks, adapter)
         self._tasks, self._adapter, self.trainer = tasks, adapter, trainer
-        self._meta_batch, self._epochs = meta_batch, epochs
+        self._meta_batch = meta_batch
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._streams = {name: Stream(seed, name) for name in ("tasks", "before", "after", "update")}
+        self.metrics = RunningMeans()
+        self._learn = PlayedUpdates(trainer, self.metrics, epochs, self._streams["update"])
         self._loop = FusedLoop(
             self._iterate,
             healthy=trainer.healthy,
@@ -68,7 +70,6 @@ class ActingMetaEngine:
             guard=trainer.guard,
             agree=trainer.agreed,
         )
-        self.metrics = RunningMeans()
         self.judge = ActingJudge(tasks, adapter, jit=jit)
 
     @property
@@ -99,19 +100,7 @@ class ActingMetaEngine:
         return state | {"engine/iteration": self._iteration}
 
     def _iterate(self, iteration: tf.Tensor) -> None:
-        batch = self._batch(iteration)
-
-        def body(epoch: tf.Tensor) -> tuple[tf.Tensor]:
-            report = self.trainer.update(batch, self._streams["update"].at(self.trainer.updates.read_value()))
-            for name, value in report.items():
-                if value.shape.rank == 0:
-                    self.metrics.add(f"learn/{name}", value)
-            return (epoch + 1,)
-
-        def go_on(epoch: tf.Tensor) -> tf.Tensor:
-            return tf.logical_and(epoch < self._epochs, self.trainer.healthy.read_value())
-
-        tf.while_loop(go_on, body, (tf.constant(0),), parallel_iterations=1)
+        self._learn(self._batch(iteration))
         self._iteration.assign(iteration + 1)
 
     def _batch(self, iteration: tf.Tensor) -> Batch:
@@ -128,6 +117,35 @@ class ActingMetaEngine:
         return {"support": support, "query": advantages(self._tasks, after)}
 
 
+class PlayedUpdates:
+    """Makes the updates on a meta-batch that was played.
+
+    Args:
+        trainer: The adapter's trainer.
+        metrics: Is told what the updates report.
+        epochs: How many updates.
+        seeds: The stream of their seeds.
+    """
+
+    def __init__(self, trainer: Trainer, metrics: RunningMeans, epochs: int, seeds: Stream) -> None:
+        self._trainer, self._metrics, self._epochs, self._seeds = trainer, metrics, epochs, seeds
+
+    def __call__(self, batch: Batch) -> None:
+        """Learns; traceable."""
+
+        def body(epoch: tf.Tensor) -> tuple[tf.Tensor]:
+            report = self._trainer.update(batch, self._seeds.at(self._trainer.updates.read_value()))
+            for name, value in report.items():
+                if value.shape.rank == 0:
+                    self._metrics.add(f"learn/{name}", value)
+            return (epoch + 1,)
+
+        def go_on(epoch: tf.Tensor) -> tf.Tensor:
+            return tf.logical_and(epoch < self._epochs, self._trainer.healthy.read_value())
+
+        tf.while_loop(go_on, body, (tf.constant(0),), parallel_iterations=1)
+
+
 class TaskPlayer:
     """Plays and adapts in many tasks at once, each with weights of its own.
 
@@ -139,7 +157,7 @@ class TaskPlayer:
         UsageError: The learner does not act, or the adapter makes several inner steps while training.
     """
 
-    def __init__(self, tasks: EnvTasks, adapter: Adapter) -> None:
+    def __init__(self, tasks: PlayedTasks, adapter: Adapter) -> None:
         self._tasks, self._adapter = tasks, adapter
         actions = getattr(adapter.learner, "actions", None)
         if not isinstance(actions, ActionModel):
@@ -162,12 +180,16 @@ class TaskPlayer:
 
     def play(self, params: Params, fast: Fast, seed: tf.Tensor) -> Episodes:
         """Plays the tasks' episodes."""
-        pure, count = self._adapter.pure, fast.weights[0].shape[0]
+        if not isinstance(self._tasks, EnvTasks):
+            raise TypeError(f"{type(self._tasks).__name__} is not played in a compiled program")
+        count = fast.weights[0].shape[0]
+        return play(self._tasks, params, lambda seen: self.policy(fast, seen), self._actions, seed, count)
 
-        def policy(observations: tf.Tensor) -> tf.Tensor:
-            return tf.vectorized_map(lambda task: pure.predict(*task), (fast, observations))
-
-        return play(self._tasks, params, policy, self._actions, seed, count)
+    def policy(self, fast: Fast, observations: tf.Tensor) -> tf.Tensor:
+        """Returns the parameters of the policies, ``[tasks, episodes, n]``, for ``[tasks, episodes, ...]``."""
+        pure = self._adapter.pure
+        found: tf.Tensor = tf.vectorized_map(lambda task: pure.predict(*task), (fast, observations))
+        return found
 
     def adapt(self, fast: Fast, support: Batch, seed: tf.Tensor, *, step: int) -> Fast:
         """Makes one inner step in each task."""

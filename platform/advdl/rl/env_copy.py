@@ -49,8 +49,27 @@ class EnvCopy:
             raise CopyError(EnvFault(_raised(error), "make", self._index, traceback=_trace())) from error
         return self._env
 
-    def reset(self) -> list[Any]:
+    def begin(self, seed: int, options: Mapping[str, Any]) -> list[Any]:
+        """Begins an episode that is not numbered: with a seed of its own, and with options.
+
+        Args:
+            seed: What the episode's seed is derived from.
+            options: Those of the env's ``reset``.
+
+        Returns:
+            The observation's leaves.
+
+        Raises:
+            CopyError: The env raised, or gave what it must not.
+        """
+        self._seed, self.episode = seed, -1
+        return self.reset(options)
+
+    def reset(self, options: Mapping[str, Any] | None = None) -> list[Any]:
         """Begins the next episode; returns the observation's leaves.
+
+        Args:
+            options: Those of the env's ``reset``; None leaves them out.
 
         Raises:
             CopyError: The env raised, or gave what it must not.
@@ -58,7 +77,8 @@ class EnvCopy:
         self.episode += 1
         self._actions.clear()
         try:
-            observation, _ = self._env.reset(seed=self.episode_seed)
+            given = {} if options is None else {"options": dict(options)}
+            observation, _ = self._env.reset(seed=self.episode_seed, **given)
             return self._fitting(observation)
         except (Exception, SystemExit) as error:
             raise self._failed(error, "reset") from error

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -9,13 +10,12 @@ from advdl.rl.functional import CompiledEnv, Params
 from advdl.training.data_learner import DataSpec
 
 
-class EnvTasks(abc.ABC):
-    """A distribution of an env's params; a learner adapts to a task on episodes that it plays itself.
+class PlayedTasks(abc.ABC):
+    """A distribution of tasks in an env; a learner adapts to a task on episodes that it plays itself.
 
     A subclass is called as ``cls(**options)``; its keyword-only arguments are its options.
 
     Attributes:
-        env: The env.
         episodes: Episodes that are played before a step of adaptation, and again after it.
         horizon: Steps of an episode at most.
         gamma: Discount factor.
@@ -25,7 +25,6 @@ class EnvTasks(abc.ABC):
         mirrored: Params whose negative lies in the range as well.
     """
 
-    env: CompiledEnv
     episodes: int
     horizon: int
     gamma: float
@@ -35,12 +34,21 @@ class EnvTasks(abc.ABC):
     mirrored: Sequence[str] = ()
 
     @property
+    @abc.abstractmethod
     def spec(self) -> DataSpec:
         """Observations and actions."""
-        return DataSpec(self.env.observation_space, self.env.action_space)
+
+    @property
+    @abc.abstractmethod
+    def known_params(self) -> Sequence[str]:
+        """The params that a task may set."""
 
     @abc.abstractmethod
-    def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Params:
+    def task(self, params: Mapping[str, float]) -> Any:
+        """Returns one task, as ``draw`` returns many; params that are not given have the env's default."""
+
+    @abc.abstractmethod
+    def draw(self, seed: tf.Tensor, count: int, *, held_out: bool = False) -> Any:
         """Draws tasks; traceable.
 
         Args:
@@ -51,3 +59,28 @@ class EnvTasks(abc.ABC):
         Returns:
             The env's params, each a scalar or ``[count]``.
         """
+
+
+class EnvTasks(PlayedTasks):
+    """Tasks in a compiled env: values of its params.
+
+    Attributes:
+        env: The env.
+    """
+
+    env: CompiledEnv
+
+    @property
+    def spec(self) -> DataSpec:
+        """Observations and actions."""
+        return DataSpec(self.env.observation_space, self.env.action_space)
+
+    @property
+    def known_params(self) -> Sequence[str]:
+        """The fields of the env's params."""
+        fields: Sequence[str] = getattr(self.env.default_params, "_fields", ())
+        return fields
+
+    def task(self, params: Mapping[str, float]) -> Params:
+        """Returns the env's params."""
+        return self.env.get_default_params(**params)

@@ -117,6 +117,11 @@ class HostActing:
         if self._numpy:
             self._numpy.refresh(values)
 
+    def draw_ahead(self, step: int, count: int) -> None:
+        """Makes the random draws of ``count`` steps from ``step`` on now, so that acting needs no TensorFlow then."""
+        if self._numpy:
+            self._numpy.draw_ahead(step, count)
+
     def reread(self) -> None:
         """Reads the variables."""
         self.refresh(values_of(self.variables))

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
@@ -88,13 +87,16 @@ class HostEngine:
             say=say,
         )
         self._overlap = overlap_of(agent, self._acting, say) if overlap else None
+        self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
         self._staging = Staging(
-            agent.spaces, self._acting, num_envs=env.num_envs, capacity=self._round_after(_FAR, _LONGEST_ROUND)
+            agent.spaces,
+            self._acting,
+            num_envs=env.num_envs,
+            capacity=self._round_after(_FAR, _LONGEST_ROUND),
+            figures=len(self._metric_names) + 3,
         )
         self._episodes = Episodes(env, self._acting.first_carry, seed)
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._metric_names = [f"act/{name}" for name in self._acting.metric_names]
-        self._figures = np.zeros((self._staging.capacity, len(self._metric_names) + 3), np.float32)
         self._xla = self._compilation.assumed
         self._program: Any = None
         self._fresh = False
@@ -111,9 +113,8 @@ class HostEngine:
         jits = self._trainer.jits(self._xla)
         self._apart = jits and (self._compilation.apart or disk_of(self.source) is not None)
         program = tf.function(self._learn, jit_compile=jits and not self._apart, autograph=False)
-        scalar, figures = tf.TensorSpec([], tf.int64), tf.TensorSpec(self._figures.shape, tf.float32)
         # The trace itself is called: finding it by its arguments takes as long as an update.
-        self._program = program.get_concrete_function(*self._staging.specs, figures, scalar, scalar)
+        self._program = program.get_concrete_function(*self._staging.specs)
 
     def advance(self, until: int) -> None:
         """Makes steps for about one chunk, never past ``until`` env steps.
@@ -177,8 +178,10 @@ class HostEngine:
         while count:
             if self._updates_follow(iteration, count):  # however a round is cut into calls, it is acted by one policy
                 overlap.renew()
-            updates = overlap.start(self._taking_in(iteration, count))
+            taking_in = self._taking_in(iteration, count)
             iteration += count
+            self._acting.draw_ahead(iteration, self._next_count(iteration, ends))
+            updates = overlap.start(taking_in)
             try:
                 count = self._collect_next(iteration, ends) if time.perf_counter() < deadline else 0
             finally:
@@ -186,11 +189,16 @@ class HostEngine:
                     overlap.finish(updates)
 
     def _collect_next(self, iteration: int, ends: int) -> int:
-        count = self._round_after(iteration, min(ends - iteration, self._staging.capacity)) if iteration < ends else 0
+        count = self._next_count(iteration, ends)
         if count:
             with self._watched():
                 self._collect(iteration, count)
         return count
+
+    def _next_count(self, iteration: int, ends: int) -> int:
+        """Returns how many steps the next round has; 0 at the end."""
+        most = min(ends - iteration, self._staging.capacity)
+        return self._round_after(iteration, most) if most > 0 else 0
 
     def _updates_follow(self, iteration: int, count: int) -> bool:
         before, after = (self.source.updates_in(step * self._num_envs) for step in (iteration, iteration + count))
@@ -221,7 +229,7 @@ class HostEngine:
             stepping += clock() - decided
             acting += decided - start
             staging.write(row, seen, acted, following, outcome)
-            self._figures[row] = (*acted.metrics.values(), *episodes.take_ended())
+            staging.figures[row] = (*acted.metrics.values(), *episodes.take_ended())
         for name, seconds in (("act", acting), ("env", stepping), ("stage", clock() - began - acting - stepping)):
             self._stopwatch.add(name, seconds)
 
@@ -232,12 +240,11 @@ class HostEngine:
 
     def _taking_in(self, iteration: int, count: int) -> Callable[[], list[NDArray[Any]]]:
         """Returns what takes the staged steps in, and gives the weights then; it has copies of what is staged."""
-        inputs = [tf.constant(array) for array in (*self._staging.arrays, self._figures)]
-        numbers = [tf.constant(number, tf.int64) for number in (iteration, count)]
+        inputs = self._staging.tensors(iteration, count)
 
         def take_in() -> list[NDArray[Any]]:
             with self._trainer.guard():
-                healthy, *values = self._program(*inputs, *numbers)
+                healthy, *values = self._program(*inputs)
             if not bool(healthy):
                 raise self._updating.diagnosis()
             return [value.numpy() for value in values]
@@ -251,12 +258,12 @@ class HostEngine:
         """Stores staged steps and makes the updates that are due after each of them.
 
         Args:
-            inputs: The staged arrays, the steps' figures, the count of steps before, and how many are staged.
+            inputs: What is staged.
 
         Returns:
             Whether training is healthy, and the values that acting needs.
         """
-        *arrays, figures, iteration, count = inputs
+        arrays, figures, iteration, count = self._staging.unpacked(inputs)
         if isinstance(self.source, RoundSource):
             self.source.add_round(self._staging.transitions(arrays), count)
             _for_each(count, lambda row: self._report(tf.gather(figures, row)))

@@ -8,7 +8,6 @@ they change. Only the rest is carried out at every call, operation by operation.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from advdl.rl.numpy_bound import bound
@@ -74,7 +73,7 @@ class NumpyProgram:
             self._values, self._preparing, self._instructions, inputs, step, variables, list(self._drawn), results
         )
         self._draw: Any = self._drawing(function, specs) if self._drawn else None
-        self._block, self._draws = -1, [np.zeros(0)] * len(self._drawn)
+        self._blocks: dict[int, list[Array]] = {}
 
     def refresh(self, values: Sequence[Array]) -> None:
         """Takes the present values of ``variables``."""
@@ -89,10 +88,19 @@ class NumpyProgram:
         if self._draw is None:
             return []
         block, row = divmod(step, _BLOCK)
-        if block != self._block:
-            self._block = block
-            self._draws = [draw.numpy() for draw in self._draw(tf.constant(block * _BLOCK, tf.int64))]
-        return [draws[row] for draws in self._draws]
+        if block not in self._blocks:
+            self._blocks = {block: self._draw_block(block)}
+        return [draws[row] for draws in self._blocks[block]]
+
+    def draw_ahead(self, step: int, count: int) -> None:
+        """Makes the draws of ``count`` steps from ``step`` on: TensorFlow, busy with updates, would make them wait."""
+        if self._draw is None:
+            return
+        blocks = range(step // _BLOCK, (step + count - 1) // _BLOCK + 1)
+        self._blocks = {block: self._blocks.get(block) or self._draw_block(block) for block in blocks}
+
+    def _draw_block(self, block: int) -> list[Array]:
+        return [draw.numpy() for draw in self._draw(tf.constant(block * _BLOCK, tf.int64))]
 
     def _place(self, name: str) -> int:
         if name not in self._places:

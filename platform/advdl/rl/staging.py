@@ -8,6 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from advdl.rl.host_acting import HostActed, HostActing
+from advdl.rl.packed import Kind, Packed
 from advdl.rl.spaces import Spaces, leaves, stored_dtype, unflatten
 
 _LARGEST = 64 * 2**20
@@ -15,21 +16,22 @@ _LARGEST = 64 * 2**20
 
 
 class Staging:
-    """Arrays ``[capacity, num_envs, ...]`` for the fields of a transition.
+    """Arrays ``[capacity, num_envs, ...]`` for the fields of a transition, and ``[capacity, n]`` for a step's figures.
 
     Args:
         spaces: The env's.
         acting: Says what acting adds to a transition.
         num_envs: Copies.
         capacity: Steps that fit, fewer where they would take too much memory.
+        figures: How many figures a step has.
     """
 
-    def __init__(self, spaces: Spaces, acting: HostActing, *, num_envs: int, capacity: int) -> None:
+    def __init__(self, spaces: Spaces, acting: HostActing, *, num_envs: int, capacity: int, figures: int) -> None:
         self._space = spaces.observation
         kinds = [((num_envs, *(leaf.shape or ())), stored_dtype(leaf)) for _, leaf in leaves(spaces.observation)]
         self._extras = acting.extra_specs
         flags = ((num_envs,), np.dtype(np.bool_))
-        self._kinds = [
+        fields = [
             *kinds,
             *kinds,
             _kind(acting.action_spec),
@@ -38,15 +40,37 @@ class Staging:
             flags,
             *map(_kind, self._extras.values()),
         ]
-        size = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in self._kinds)
+        size = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in fields)
         self.capacity = max(1, min(capacity, _LARGEST // size))
-        self.arrays: list[NDArray[Any]] = [np.zeros((self.capacity, *shape), dtype) for shape, dtype in self._kinds]
+        self._packed = Packed(
+            [
+                *(((self.capacity, *shape), dtype) for shape, dtype in fields),
+                ((self.capacity, figures), np.dtype(np.float32)),
+                ((2,), np.dtype(np.int64)),
+            ]
+        )
+        *self._arrays, self.figures, self._numbers = self._packed.arrays
         self._leaves = len(kinds)
 
     @property
     def specs(self) -> list[tf.TensorSpec]:
-        """Shapes and dtypes of ``arrays``."""
-        return [tf.TensorSpec(array.shape, array.dtype) for array in self.arrays]
+        """Shapes and dtypes of ``tensors``."""
+        return self._packed.specs
+
+    def tensors(self, iteration: int, count: int) -> list[tf.Tensor]:
+        """Copies everything for a program that takes it in.
+
+        Args:
+            iteration: Steps that were made before these.
+            count: How many steps are staged.
+        """
+        self._numbers[:] = iteration, count
+        return self._packed.tensors()
+
+    def unpacked(self, tensors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the fields' arrays, the figures, and the two numbers that ``tensors`` was given; traceable."""
+        *arrays, figures, numbers = self._packed.unpacked(tensors)
+        return arrays, figures, numbers[0], numbers[1]
 
     def write(
         self,
@@ -66,14 +90,14 @@ class Staging:
             outcome: Rewards, terminated, truncated.
         """
         values = (*observation, *following, acted.action, *outcome, *acted.extras.values())
-        for array, value in zip(self.arrays, values, strict=True):
+        for array, value in zip(self._arrays, values, strict=True):
             array[row] = value
 
     def transition(self, arrays: Sequence[tf.Tensor], row: tf.Tensor) -> Mapping[str, Any]:
         """Returns one staged step as an engine gives it to a source; traceable.
 
         Args:
-            arrays: Tensors of the values of ``arrays``.
+            arrays: The fields' arrays, as ``unpacked`` returns them.
             row: Which step.
         """
         return self.transitions([tf.gather(array, row) for array in arrays])
@@ -94,5 +118,5 @@ class Staging:
         }
 
 
-def _kind(spec: tf.TensorSpec) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _kind(spec: tf.TensorSpec) -> Kind:
     return tuple(spec.shape), np.dtype(spec.dtype.as_numpy_dtype)

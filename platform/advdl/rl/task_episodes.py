@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from advdl.rl.distributions import ActionModel
-from advdl.rl.env_tasks import EnvTasks
+from advdl.rl.env_tasks import EnvTasks, PlayedTasks
 from advdl.rl.functional import Params
 
 Policy = Callable[[tf.Tensor], tf.Tensor]
@@ -56,12 +56,12 @@ def play(
     return {name: _by_task(array.stack(), count, each) for name, array in stored.items()}
 
 
-def support_advantages(tasks: EnvTasks, episodes: Episodes) -> Episodes:
+def support_advantages(tasks: PlayedTasks, episodes: Episodes) -> Episodes:
     """Turns episodes into the batches that a step of adaptation learns from; see ``advantages``."""
     return advantages(tasks, episodes, trace=tasks.trace if tasks.support_trace is None else tasks.support_trace)
 
 
-def advantages(tasks: EnvTasks, episodes: Episodes, *, trace: float | None = None) -> Episodes:
+def advantages(tasks: PlayedTasks, episodes: Episodes, *, trace: float | None = None) -> Episodes:
     """Turns episodes into batches ``[tasks, samples, ...]`` for a learner's loss.
 
     The value of a state is a linear function of features of it and of time, fitted to each task's own returns (Duan et
@@ -155,13 +155,17 @@ def _features(x: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:
 
 
 def _fitted(features: tf.Tensor, targets: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:
-    """Fits a ridge regression in each task and returns its values, ``[tasks, episodes, steps]``."""
-    count = tf.reduce_sum(alive, [1, 2])[:, None, None]
-    gram = tf.einsum("tesf,tesg->tfg", features, features) / count
-    sums = tf.einsum("tesf,tes->tf", features, targets * alive)[..., None] / count
-    ridge = _RIDGE * tf.eye(gram.shape[-1])
+    """Fits a ridge regression in each task and returns its values, ``[tasks, episodes, steps]``.
+
+    In float64: in float32 so small a ridge is lost beside squares of features, and what is left may be singular.
+    """
+    wide, worth, living = (tf.cast(value, tf.float64) for value in (features, targets, alive))
+    count = tf.reduce_sum(living, [1, 2])[:, None, None]
+    gram = tf.einsum("tesf,tesg->tfg", wide, wide) / count
+    sums = tf.einsum("tesf,tes->tf", wide, worth * living)[..., None] / count
+    ridge = _RIDGE * tf.eye(gram.shape[-1], dtype=tf.float64)
     weights = tf.linalg.cholesky_solve(tf.linalg.cholesky(gram + ridge), sums)[..., 0]
-    return tf.einsum("tesf,tf->tes", features, weights)
+    return tf.cast(tf.einsum("tesf,tf->tes", wide, weights), features.dtype)
 
 
 def _normalised(values: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from advdl.plugin.options import Factory
-from advdl.rl.env_tasks import EnvTasks
+from advdl.rl.env_tasks import EnvTasks, PlayedTasks
+from advdl.rl.host_tasks import HostTasks, task_options
 from advdl.testing.clauses import Clauses
 from advdl.training.data_learner import DataSpec
 from advdl.training.tasks import Tasks
@@ -18,6 +19,8 @@ _SEED = (3, 5)
 def check_tasks(factory: Factory) -> None:
     """Checks a family of tasks: small data sets in two parts, or params of an env, drawn by a seed.
 
+    Params may be those of a compiled env, or options of the ``reset`` of a host env.
+
     Args:
         factory: The class, or what ``component`` returns; called without arguments.
 
@@ -27,8 +30,12 @@ def check_tasks(factory: Factory) -> None:
     clauses = Clauses("tasks", factory)
     with clauses.clause("it can be built from its options alone"):
         tasks = factory()
-    if isinstance(tasks, EnvTasks):
-        _check_played(clauses, tasks)
+    if isinstance(tasks, PlayedTasks):
+        one = _check_params(clauses, tasks)
+        if isinstance(tasks, EnvTasks):
+            _check_compiled_env(clauses, tasks, one)
+        if isinstance(tasks, HostTasks):
+            _check_host_env(clauses, tasks, one)
         return
     clauses.require(isinstance(tasks, Tasks), "it is an advdl.training.Tasks", f"it is a {type(tasks).__name__}")
     with clauses.clause("spec says what a sample is"):
@@ -42,8 +49,8 @@ def check_tasks(factory: Factory) -> None:
     _check_compiled(clauses, tasks)
 
 
-def _check_played(clauses: Clauses, tasks: EnvTasks) -> None:
-    """Tasks that are played: their params fit the env."""
+def _check_params(clauses: Clauses, tasks: PlayedTasks) -> Any:
+    """Tasks that are played: params that the seed decides. Returns some."""
     for held_out in (False, True):
         with clauses.clause("draw(seed, count, held_out=...) draws params"):
             one, again, other = (
@@ -53,15 +60,31 @@ def _check_played(clauses: Clauses, tasks: EnvTasks) -> None:
         sizes = {tuple(np.shape(field)) for field in tf.nest.flatten(one)}
         clauses.require(sizes <= {(), (_COUNT,)}, "params are scalars or [count]", f"they are {sorted(sizes)}")
         clauses.require(_same(one, again), "the same seed draws the same tasks", "it draws others")
-        clauses.require(not _same(one, other), "another seed draws other tasks", "it draws the same")
-    seed = tf.constant(_SEED, tf.int32)
-    with clauses.clause("the env takes the params"):
-        state = tasks.env.initial(seed, one, batch_size=_COUNT)
-        seen = np.asarray(tasks.env.observation(state, seed, one))
-    fits = seen.shape == (_COUNT, *(tasks.env.observation_space.shape or ()))
-    clauses.require(fits, "the env takes the params", f"it gives observations {list(seen.shape)}")
+        # Three draws of two tasks, as HalfCheetah's directions are, may agree.
+        few = all(low == high for low, high in tasks.ranges.values()) and bool(tasks.ranges)
+        differ = few or not _same(one, other)
+        clauses.require(differ, "another seed draws other tasks", "it draws the same")
     long = tasks.episodes > 0 and tasks.horizon > 0
     clauses.require(long, "episodes and horizon are positive", f"{tasks.episodes} and {tasks.horizon}")
+    return one
+
+
+def _check_compiled_env(clauses: Clauses, tasks: EnvTasks, params: Any) -> None:
+    seed = tf.constant(_SEED, tf.int32)
+    with clauses.clause("the env takes the params"):
+        state = tasks.env.initial(seed, params, batch_size=_COUNT)
+        seen = np.asarray(tasks.env.observation(state, seed, params))
+    fits = seen.shape == (_COUNT, *(tasks.env.observation_space.shape or ()))
+    clauses.require(fits, "the env takes the params", f"it gives observations {list(seen.shape)}")
+
+
+def _check_host_env(clauses: Clauses, tasks: HostTasks, params: Any) -> None:
+    options = task_options(params, 0)
+    with clauses.clause("the env's reset takes a task as its options"), tasks.factory()() as env:
+        first, again = (env.reset(seed=_SEED[0], options=options)[0] for _ in range(2))
+        good = first in env.observation_space and np.array_equal(first, again)
+    clause = "the same seed and task begin the same episode"
+    clauses.require(good, clause, "they begin with another observation, or one outside of its space")
 
 
 def _draw(tasks: Tasks, seed: tuple[int, int], held_out: bool) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from advdl.training.pure_learner import Fast, PureLearner
     from advdl.training.randomness import Stream, fold
     from advdl.training.sampler import SampleProgram, Sampler
+    from advdl.training.sliced import SlicedDense
     from advdl.training.tasks import Tasks
     from advdl.training.trainer import Trainer, Tuning
 
@@ -39,6 +40,7 @@ __all__ = [
     "RunningMeans",
     "SampleProgram",
     "Sampler",
+    "SlicedDense",
     "Stream",
     "TaskLoss",
     "Tasks",
@@ -62,6 +64,7 @@ __getattr__ = lazy_names(
         "NarrowDense": "advdl.training.narrow",
         **dict.fromkeys(("Fast", "PureLearner"), "advdl.training.pure_learner"),
         **dict.fromkeys(("Stream", "fold"), "advdl.training.randomness"),
+        "SlicedDense": "advdl.training.sliced",
         "Tasks": "advdl.training.tasks",
         **dict.fromkeys(("SampleProgram", "Sampler"), "advdl.training.sampler"),
         **dict.fromkeys(("Trainer", "Tuning"), "advdl.training.trainer"),

@@ -73,7 +73,8 @@ class Adapter(Learner):
 
     def objectives(self) -> Sequence[Objective]:
         """One: the loss after adaptation."""
-        return [Objective("meta", self._meta_loss, self.meta_variables)]
+        divergence = self._meta_divergence if self.pure.has_divergence else None
+        return [Objective("meta", self._meta_loss, self.meta_variables, divergence)]
 
     def after_update(self, update: tf.Tensor) -> None:
         """Lets the learner do what it does after an update."""
@@ -97,11 +98,14 @@ class Adapter(Learner):
 
     def task_loss(self, values: Values, task: Batch, seed: tf.Tensor) -> TaskLoss:
         """Adapts to one task and returns its loss on the query, differentiable in ``values``."""
-        fast = self.start(values)
-        for step in range(self.steps):
-            fast = self.inner_step(values, fast, task["support"], fold(seed, step), step=step)
+        fast = self._path(values, task, seed, self.steps)[-1]
         loss, aux, state = self.pure.loss(fast, task["query"], fold(seed, self.steps))
         return TaskLoss(loss, scalars(aux), state)
+
+    def task_divergence(self, values: Values, task: Batch, seed: tf.Tensor) -> tf.Tensor:
+        """Adapts to one task and returns how far the learner then is from the one that made the query."""
+        fast = self._path(values, task, seed, self.steps)[-1]
+        return self.pure.divergence(fast, task["query"], fold(seed, self.steps))
 
     def task_gradient(self, values: Values, task: Batch, seed: tf.Tensor) -> tuple[TaskLoss, Values]:
         """Returns one task's loss and its gradient in the meta-variables."""
@@ -168,7 +172,7 @@ class Adapter(Learner):
         return [tf.convert_to_tensor(variable.value) for variable in self.meta_variables]
 
     def _meta_loss(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, Aux]:
-        """Differentiates within the map and hands the mean gradient on: ``g . v`` has the gradient ``g``.
+        """Differentiates within the map and hands the mean gradient on.
 
         XLA would compile a gradient that is taken through the map anew whenever the weights change.
         """
@@ -177,11 +181,36 @@ class Adapter(Learner):
         results, gradients = tf.vectorized_map(lambda task: self.task_gradient(constants, task, seed), _plain(batch))
         for variable, left in zip(self.carried, results.state, strict=True):
             variable.assign(_settled(left))
-        slopes = [tf.stop_gradient(tf.reduce_mean(gradient, 0)) for gradient in gradients]
-        ways = [value - constant for value, constant in zip(values, constants, strict=True)]
-        linear = tf.add_n([tf.reduce_sum(slope * way) for slope, way in zip(slopes, ways, strict=True)])
         aux = {name: tf.reduce_mean(value) for name, value in results.aux.items()}
-        return tf.stop_gradient(tf.reduce_mean(results.loss)) + linear, aux
+        return _with_gradient(
+            values, tf.reduce_mean(results.loss), [tf.reduce_mean(each, 0) for each in gradients]
+        ), aux
+
+    def _meta_divergence(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        """Returns the mean over the tasks, differentiated in the same way."""
+        values = self._values()
+        constants = [tf.stop_gradient(value) for value in values]
+
+        def of_task(task: Batch) -> tuple[tf.Tensor, Values]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                watched = [tf.identity(value) for value in constants]
+                tape.watch(watched)
+                divergence = self.task_divergence(watched, task, seed)
+            zero = tf.UnconnectedGradients.ZERO
+            return divergence, tape.gradient(divergence, watched, unconnected_gradients=zero)
+
+        found, gradients = tf.vectorized_map(of_task, _plain(batch))
+        return _with_gradient(values, tf.reduce_mean(found), [tf.reduce_mean(each, 0) for each in gradients])
+
+
+def _with_gradient(values: Values, loss: tf.Tensor, slopes: Values) -> tf.Tensor:
+    """Returns a loss whose gradient in ``values`` is known already."""
+
+    def known(*_: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        return tf.stop_gradient(loss), lambda upstream: [upstream * tf.stop_gradient(slope) for slope in slopes]
+
+    found: tf.Tensor = tf.custom_gradient(known)(*values)
+    return found
 
 
 def scalars(aux: Aux) -> dict[str, tf.Tensor]:

@@ -1,5 +1,6 @@
 """Devices: what a run's updates are made on. Claimed once a process, before TensorFlow computes anything."""
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,20 @@ class Devices:
 
     strategy: tf.distribute.Strategy
     watch: PeerWatch | None = None
+
+
+def limit_threads(count: int) -> None:
+    """Has each operation computed by so many threads; 0 leaves it to TensorFlow.
+
+    Operations of a few microseconds take longer where threads wait for each other. Without effect in a process that has
+    computed something already.
+
+    Args:
+        count: How many.
+    """
+    if count:
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(count)
 
 
 def claim_devices(count: int, environ: Mapping[str, str]) -> Devices | None:

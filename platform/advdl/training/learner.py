@@ -18,6 +18,10 @@ Loss = Callable[[Batch, tf.Tensor], tuple[tf.Tensor, Aux]]
 """``loss(batch, seed) -> (scalar loss, aux)``, traceable; ``seed`` is an int32 tensor of shape [2]."""
 
 
+Divergence = Callable[[Batch, tf.Tensor], tf.Tensor]
+"""``divergence(batch, seed) -> scalar``, traceable: how far the learner is from the one that made the batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """A loss and the variables that minimise it. A GAN has two, a DQN one.
@@ -26,11 +30,13 @@ class Objective:
         name: Names the objective in metrics and in ``[optimizers.NAME]``.
         loss: A traceable function of a batch and a seed.
         variables: The trainable Keras variables that the gradient is taken of.
+        divergence: What a trust region bounds; None where there is no such thing.
     """
 
     name: str
     loss: Loss
     variables: Sequence[keras.Variable]
+    divergence: Divergence | None = None
 
 
 class Learner(abc.ABC):

@@ -89,6 +89,22 @@ class PureLearner:
         """Returns the loss by which the learner is judged, what it reports, and the state that it left."""
         return self._loss(self._outer, fast, batch, seed)
 
+    @property
+    def has_divergence(self) -> bool:
+        """Whether the learner says how far it is from the one that made a batch."""
+        return self._outer.divergence is not None
+
+    def divergence(self, fast: Fast, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        """Returns how far the learner is from the one that made the batch, in its own measure.
+
+        Raises:
+            UsageError: It has none.
+        """
+        if self._outer.divergence is None:
+            raise UsageError(f"{type(self.learner).__name__} has no divergence, and a trust region needs one")
+        with keras.StatelessScope(state_mapping=self._mapping(fast)):
+            return self._outer.divergence(self.learner.prepare(batch), seed)
+
     def measure(self, fast: Fast, batch: Batch, seed: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """Judges data as ``DataLearner.measure`` does; a learner of another kind reports its loss."""
         if not isinstance(self.learner, DataLearner):

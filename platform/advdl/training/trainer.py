@@ -21,6 +21,7 @@ from advdl.training.noise import NoiseScale
 from advdl.training.randomness import fold
 from advdl.training.replicas import Replicas
 from advdl.training.schedules import Schedule
+from advdl.training.trust_region import TrustRegion
 
 __all__ = ["Trainer", "Tuning", "learner_variables", "learner_weights"]
 
@@ -36,10 +37,12 @@ class Tuning:
         optimizer: A built Keras optimizer whose learning rate is a plain variable. In a ``LossScaleOptimizer`` it has
             its loss scaled, and an update that overflows is skipped.
         learning_rate: The schedule that sets it, stepped in updates or in env steps, as the trainer is told.
+        trust_region: Makes the step instead of the optimizer; None for the optimizer.
     """
 
     optimizer: keras.optimizers.Optimizer
     learning_rate: Schedule
+    trust_region: TrustRegion | None = None
 
     @property
     def scale(self) -> tf.Tensor | None:
@@ -181,7 +184,12 @@ class Trainer:
         rate = tf.cast(tuning.learning_rate(now, self._total), tf.float32)
         report = {"loss": measured.loss, "gradient_norm": norm, "learning_rate": rate, **measured.aux}
         before = self._weights(objective)
-        if scale is None:
+        if tuning.trust_region is not None:
+            self.healthy.assign(self.healthy & finite)
+            report |= tuning.trust_region(
+                objective, batch, seed, loss=measured.loss, gradients=measured.gradients, finite=finite
+            )
+        elif scale is None:
             self.healthy.assign(self.healthy & finite)
             self._apply(tuning, objective, self._clip(measured.gradients, norm), rate, finite)
         else:

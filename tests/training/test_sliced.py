@@ -1,0 +1,36 @@
+"""SlicedDense computes what Dense does, in slices."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from advdl.training import SlicedDense
+from advdl.training.sliced import _slices
+
+
+def gradients(layer: keras.layers.Dense, x: tf.Tensor) -> list[np.ndarray]:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+        loss = tf.reduce_sum(tf.sin(y))
+    return [y.numpy(), *(g.numpy() for g in tape.gradient(loss, [x, *layer.trainable_variables]))]
+
+
+@pytest.mark.parametrize("shape", [(256, 32), (64, 32), (100, 32), (128, 4)])
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "tanh"}])
+def test_sliced_dense_and_its_gradient_equal_dense(shape, options):
+    x = tf.random.stateless_normal(shape, [0, 1])
+    sliced, dense = SlicedDense(24, **options), keras.layers.Dense(24, **options)
+    sliced.build(shape), dense.build(shape)
+    dense.set_weights(sliced.get_weights())
+    for ours, theirs in zip(gradients(sliced, x), gradients(dense, x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "units", "slices"),
+    [((256, 64), 64, 4), ((64, 64), 64, 1), ((256, 4), 64, 1), ((256, 256), 256, 1), ((None, 64), 64, 1)],
+)
+def test_only_small_layers_of_whole_slices_are_sliced(shape, units, slices):
+    assert _slices(shape, units) == slices
