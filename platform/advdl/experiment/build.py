@@ -259,8 +259,8 @@ def build_trainer(
         total_env_steps: How many env steps the run will make; None where it makes none that updates know of.
 
     Raises:
-        UsageError: ``[optimizers.NAME]`` fits no objective, a trust region is to be shared or to be in float16, or rates
-            are to count env steps that there are none of.
+        UsageError: ``[optimizers.NAME]`` fits no objective, a trust region is to be shared or to be in float16, or
+            rates are to count env steps that there are none of.
     """
     from advdl.training.devices import claim_devices
     from advdl.training.precision import precision_of
