@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from advdl.plugin.describe import constraint_text, type_text
@@ -17,6 +17,13 @@ from advdl.plugin.options import Option
 LARGEST_SEED = 2**31 - 1
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _window(text: str) -> str:
+    first, _, last = text.partition(":")
+    if text and not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise ValueError("two numbers of updates, the first below the last, such as 10:20")
+    return text
 
 
 class Section(BaseModel):
@@ -158,7 +165,7 @@ class Log(Section):
     """When metrics are written."""
 
     every: int = Field(1_000, ge=1, description="env steps between two lines of metrics")
-    profile: Annotated[str, Field(pattern=r"^(\d+:\d+)?$")] = Field(
+    profile: Annotated[str, AfterValidator(_window)] = Field(
         "", description="first and last update of a TensorBoard profile, such as 10:20; empty for none"
     )
 
