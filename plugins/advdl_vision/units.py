@@ -7,6 +7,7 @@ from typing import Any, Literal
 import keras
 
 from advdl_vision.patches import PatchConvolution
+from advdl_vision.strided import StridedConvolution
 
 Norm = Literal["none", "layer", "group", "batch"]
 Padding = Literal["same", "valid", "even"]
@@ -124,7 +125,7 @@ class Unit(ConfiguredLayer):
         shared = {"padding": padding, "dtype": self.dtype_policy, "name": "conv"}
         if options["product"] and options["strides"] == 1:
             return None, PatchConvolution(options["filters"], (rows, columns), bias=biased, **shared)
-        convolution = keras.layers.Conv2D(
+        convolution = StridedConvolution(
             options["filters"],
             (rows, columns),
             strides=options["strides"],

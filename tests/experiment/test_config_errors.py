@@ -35,6 +35,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"sets": ["seed=true"]}, "seed cannot be True", ""),
     ({"sets": ["seed=99999999999"]}, "<= 2147483647", ""),
     ({"sets": ["seed.x=1"]}, "seed is one value, not a table (from --set seed.x=1)", ""),
+    ({"sets": ["log.profile=20:10"]}, "log.profile cannot be '20:10'", ""),
+    ({"sets": ["log.profile=ten"]}, "the first below the last, such as 10:20", ""),
     ({"sets": ["steps=ten"]}, "steps cannot be 'ten'", ""),
     (
         {"sets": ["trainer=5"]},

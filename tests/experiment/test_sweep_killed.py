@@ -83,6 +83,7 @@ def test_a_sweep_that_is_killed_goes_on(start: Start, tmp_path: Path) -> None:
     sets = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     search = f"optimizer.learning_rate=choice:{','.join(RATES)}"
     words = ["run", "--name", "s", "--search", search, "--sampler", "grid", "--pruner", "halving"]
+    words += ["--group", "rates", "--tag", "mine"]
     process = start(*words, "--", *TRAIN, *sets)
     interrupted = wait_for(lambda: begun(tmp_path, 1), process)
     process.kill()
@@ -90,6 +91,8 @@ def test_a_sweep_that_is_killed_goes_on(start: Start, tmp_path: Path) -> None:
     finished = run_of(tmp_path, 0)
     assert finished is not None
     assert finished.record().status == "done"
+    assert finished.record().group == "rates"
+    assert {"mine", "sweep=s", "trial=0"} <= set(finished.record().tags)
     # The trial has noticed that nobody waits for it, and has saved a checkpoint.
     wait_for(lambda: interrupted.record().status == "interrupted")
     assert interrupted.record().error.startswith("stopped by SIGTERM")

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from advdl.errors import UsageError
-from advdl.rl.acting_meta import ActingMetaEngine, TaskPlayer
+from advdl.rl.acting_meta import ActingMetaEngine
+from advdl.rl.task_player import TaskPlayer
 from advdl.testing import component
 from advdl.training import Adapter, Trainer, Tuning
 from advdl.training.trust_region import TrustRegion

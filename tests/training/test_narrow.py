@@ -4,16 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from dense_gradients import gradients
 
 from advdl.training import NarrowDense
-
-
-def gradients(layer: keras.layers.Dense, x: tf.Tensor) -> list[np.ndarray]:
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x, training=True)
-        loss = tf.reduce_sum(tf.sin(y))
-    return [y.numpy(), *(g.numpy() for g in tape.gradient(loss, [x, *layer.trainable_variables]))]
 
 
 @pytest.mark.parametrize(("units", "shape"), [(1, (5, 7)), (2, (5, 7)), (8, (3, 4, 7)), (9, (5, 7))])

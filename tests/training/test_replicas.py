@@ -15,7 +15,7 @@ from advdl.training.cluster import Cluster, cluster_of, config_of
 HARNESS = Path(__file__).with_name("replicas_harness.py")
 TOLERANCE = 1e-6
 PATIENCE = 1800.0  # nothing is measured here, and the machine may be busy
-REAL = ("dqn", "ppo", "classifier", "vae", "gan", "maml")
+REAL = ("dqn", "ppo", "classifier", "images", "vae", "gan", "maml")
 
 
 def start(devices, **environ):
@@ -45,7 +45,7 @@ def judge(differences):
 def test_two_and_four_devices_equal_one():
     differences = result(start(4))
     judge(differences)
-    for kind in ("Classifier", "Values", "Surrogate", "Players", "Adapting", *REAL):
+    for kind in ("Classifier", "FarFromZero", "Values", "Surrogate", "Players", "Adapting", *REAL):
         assert {f"{kind} on 2", f"{kind} on 4"} <= differences.keys()
 
 
@@ -61,7 +61,7 @@ def test_two_workers_equal_one():
     judge(first)
     judge(second)
     assert first.keys() == second.keys()
-    assert {f"{kind} on 2" for kind in ("Classifier", "Values", *REAL)} <= first.keys()
+    assert {f"{kind} on 2" for kind in ("Classifier", "FarFromZero", "Values", *REAL)} <= first.keys()
 
 
 class TestCluster:

@@ -4,17 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from dense_gradients import gradients
 
 from advdl.training import SlicedDense
 from advdl.training.sliced import _slices
-
-
-def gradients(layer: keras.layers.Dense, x: tf.Tensor) -> list[np.ndarray]:
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x, training=True)
-        loss = tf.reduce_sum(tf.sin(y))
-    return [y.numpy(), *(g.numpy() for g in tape.gradient(loss, [x, *layer.trainable_variables]))]
 
 
 @pytest.mark.parametrize("shape", [(256, 32), (64, 32), (100, 32), (128, 4)])

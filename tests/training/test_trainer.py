@@ -177,6 +177,18 @@ def test_learning_rate_follows_its_schedule():
     np.testing.assert_allclose(rates, [1.0, 0.9, 0.8], rtol=1e-6)
 
 
+def test_a_learning_rate_can_count_env_steps():
+    learner = Regression()
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(learner.line.trainable_variables)
+    tunings = {"fit": Tuning(optimizer, lambda step, total: 1.0 - step / total)}
+    trainer = Trainer(learner, tunings, total_updates=10, total_env_steps=1_000)
+    batch = {"x": tf.constant([[1.0]]), "y": tf.constant([0.0])}
+    steps = [tf.constant(many, tf.int64) for many in (0, 500, 750)]
+    rates = [float(trainer.update(batch, SEED, now)["fit/learning_rate"]) for now in steps]
+    np.testing.assert_allclose(rates, [1.0, 0.5, 0.25], rtol=1e-6)
+
+
 @pytest.mark.parametrize("jit", [False, True])
 def test_two_objectives_play_against_each_other(jit):
     """The generator's number settles at the mean of the data, which neither objective alone would find."""

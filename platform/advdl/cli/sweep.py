@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advdl.cli.output import emit, warn
+from advdl.cli.seeds import Group
 from advdl.cli.state import plugin_host
-from advdl.cli.train import Json, RunsDir
+from advdl.cli.train import Json, RunsDir, Tags
 from advdl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def run(
     pruner: Annotated[Text, typer.Option(help="none, median, percentile, halving or hyperband.")] = None,
     storage: Annotated[Text, typer.Option(help="journal or sqlite.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the choices.", show_default=False)] = None,
+    group: Group = "",
+    tags: Tags = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +65,8 @@ def run(
     asked: dict[str, Any] = {"objective": objective, "sampler": sampler, "pruner": pruner, "storage": storage}
     asked |= {"target": target, "seed": seed}
     given = {key: value for key, value in asked.items() if value is not None}
-    spec = _spec(folder, tuple(words or ()), _space(search or [], space), given)
+    marks = (*(word for tag in tags or () for word in ("--tag", tag)), *(("--group", group) if group else ()))
+    spec = _spec(folder, (*(words or ()), *marks), _space(search or [], space), given)
     enough = trials or (spec.grid_size if spec.sampler == "grid" else None) or 20
     with place_of(on, jobs) as place:
         _search(context, folder, spec, enough, jobs, place)

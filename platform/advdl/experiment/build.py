@@ -71,7 +71,8 @@ def build_training(experiment: Experiment, host: "PluginHost", devices: "Devices
     if general.backbone_freeze:
         freeze_backbones(agent, experiment.get("agent.name"))
     source = agent.source(num_envs=env.num)
-    trainer = build_trainer(experiment, host, agent, source.updates_in(general.steps), devices)
+    updates, steps = source.updates_in(general.steps), general.steps
+    trainer = build_trainer(experiment, host, agent, updates, devices, total_env_steps=steps)
     stopwatch = Stopwatch()
     engine = build_engine(experiment, host, facts, agent, trainer, source, stopwatch)
     return Training(facts, agent, trainer, engine, stopwatch)
@@ -264,6 +265,8 @@ def build_trainer(
     total_updates: int,
     devices: "Devices | None" = None,
     trust_region: "TrustRegion | None" = None,
+    *,
+    total_env_steps: int | None = None,
 ) -> "Trainer":
     """Builds the trainer of a learner, with an optimizer for each of its objectives.
 
@@ -274,9 +277,11 @@ def build_trainer(
         total_updates: How many updates the run will make.
         devices: What shares each update's batch; None for what the experiment says.
         trust_region: Makes every step instead of the optimizers; None for them.
+        total_env_steps: How many env steps the run will make; None where it makes none that updates know of.
 
     Raises:
-        UsageError: ``[optimizers.NAME]`` fits no objective, or a trust region is to be shared or to be in float16.
+        UsageError: ``[optimizers.NAME]`` fits no objective, a trust region is to be shared or to be in float16, or
+            rates are to count env steps that there are none of.
     """
     from advdl.training.devices import claim_devices
     from advdl.training.precision import precision_of
@@ -293,10 +298,17 @@ def build_trainer(
         if devices is not None or precision.scales_loss:
             raise UsageError("a step in a trust region is made on one device, and not in float16", hint="devices=1")
         tunings = {name: replace(tuning, trust_region=trust_region) for name, tuning in tunings.items()}
+    by_env_steps = section.rate_counts == "env_steps"
+    if by_env_steps and total_env_steps is None:
+        raise UsageError(
+            "trainer.rate_counts is 'env_steps', and this run counts its steps in updates",
+            hint="leave trainer.rate_counts out; it is for agents",
+        )
     return Trainer(
         learner,
         tunings,
         total_updates=total_updates,
+        total_env_steps=total_env_steps if by_env_steps else None,
         clip_norm=section.clip_norm,
         accumulate=accumulate,
         ema=section.ema,

@@ -19,15 +19,16 @@ from advdl.plugin.metric import Samples
 
 if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
-    from advdl.rl.acting_meta import ActingJudge, ActingMetaEngine
-    from advdl.rl.host_meta import HostJudge, HostMetaEngine
+    from advdl.rl.acting_meta import ActingMetaEngine
+    from advdl.rl.host_meta import HostMetaEngine
+    from advdl.rl.task_player import PlayedJudge
     from advdl.training.adapter import Adapter
     from advdl.training.meta_engine import Judge, MetaEngine
     from advdl.training.state import Array
     from advdl.training.trainer import Trainer
 
     Engine = MetaEngine | ActingMetaEngine | HostMetaEngine
-    AnyJudge = Judge | ActingJudge | HostJudge
+    AnyJudge = Judge | PlayedJudge
 
 _INTERVAL = 1.96  # standard errors of a 95% interval
 
@@ -149,7 +150,7 @@ def build_judge(parts: MetaParts) -> "AnyJudge":
     if isinstance(parts.tasks, HostTasks):
         from advdl.rl.host_meta import HostJudge, HostPlayer
 
-        return HostJudge(parts.tasks, HostPlayer(parts.tasks, parts.adapter))
+        return HostJudge(HostPlayer(parts.tasks, parts.adapter))
     return (ActingJudge if isinstance(parts.tasks, EnvTasks) else Judge)(parts.tasks, parts.adapter)
 
 

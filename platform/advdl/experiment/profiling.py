@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from advdl.errors import UsageError
 from advdl.experiment.work import Work
 
 
@@ -25,16 +24,11 @@ class Profiler:
     Args:
         window: ``FIRST:LAST`` in updates, or an empty string for no profile.
         folder: The run's folder, where TensorBoard looks for profiles.
-
-    Raises:
-        UsageError: The window is empty.
     """
 
     def __init__(self, window: str, folder: Path) -> None:
         first, _, last = window.partition(":")
         self._first, self._last = int(first or 0), int(last or 0)
-        if window and self._first >= self._last:
-            raise UsageError(f"log.profile is {window}: its last update must come after its first")
         self._folder, self._running = folder, False
 
     def advance(self, work: Work, until: int) -> None:

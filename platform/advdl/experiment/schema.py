@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from advdl.plugin.describe import constraint_text, type_text
@@ -17,6 +17,13 @@ from advdl.plugin.options import Option
 LARGEST_SEED = 2**31 - 1
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _window(text: str) -> str:
+    first, _, last = text.partition(":")
+    if text and not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise ValueError("two numbers of updates, the first below the last, such as 10:20")
+    return text
 
 
 class Section(BaseModel):
@@ -108,6 +115,9 @@ class Trainer(Section):
 
     clip_norm: Finite = Field(10.0, ge=0, description="largest global norm of a gradient; 0 never clips")
     accumulate: int = Field(1, ge=1, description="parts that a batch is cut into to save memory")
+    rate_counts: Literal["updates", "env_steps"] = Field(
+        "updates", description="what schedules of a learning rate count; the other schedules count env steps"
+    )
     ema: Finite = Field(0.0, ge=0, lt=1, description="decay of averaged weights, which are evaluated; 0 for none")
     noise_scale: bool = Field(False, description="whether the gradient noise scale is measured, by a batch's parts")
     log_norms: bool = Field(False, description="whether norms of weights and of their changes are logged")
@@ -155,7 +165,7 @@ class Log(Section):
     """When metrics are written."""
 
     every: int = Field(1_000, ge=1, description="env steps between two lines of metrics")
-    profile: Annotated[str, Field(pattern=r"^(\d+:\d+)?$")] = Field(
+    profile: Annotated[str, AfterValidator(_window)] = Field(
         "", description="first and last update of a TensorBoard profile, such as 10:20; empty for none"
     )
 

@@ -162,7 +162,7 @@ def coerce(option: Option, value: Any, *, where: str, command: str = "") -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["type"] in ("value_error", "assertion_error"):
-            reason = f" ({first['msg']})"
+            reason = f" ({first['msg'].removeprefix('Value error, ')})"
     raise UsageError(
         f"{where}.{option.name} cannot be {value!r}: it must be {allowed(option)}{reason}",
         hint=f"see its options: {command}" if command else "",

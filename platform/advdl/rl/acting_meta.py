@@ -1,26 +1,17 @@
 """Meta-reinforcement learning: playing, adapting, playing again and updating in one compiled program."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from advdl.errors import UsageError
-from advdl.rl.distributions import ActionModel
-from advdl.rl.env_tasks import EnvTasks, PlayedTasks
-from advdl.rl.functional import Params
-from advdl.rl.task_episodes import Episodes, advantages, play, returns, support_advantages
+from advdl.rl.env_tasks import EnvTasks
+from advdl.rl.task_player import PlayedJudge, PlayedUpdates, TaskPlayer
 from advdl.training.adapter import Adapter
 from advdl.training.fused import FusedLoop
 from advdl.training.learner import Batch
 from advdl.training.metrics import RunningMeans
-from advdl.training.pure_learner import Fast
-from advdl.training.randomness import Stream, fold
-from advdl.training.state import Array
+from advdl.training.randomness import Stream
 from advdl.training.trainer import Trainer
-
-_JUDGED_TOGETHER = 20
 
 
 class ActingMetaEngine:
@@ -56,7 +47,7 @@ class ActingMetaEngine:
         chunk_seconds: float = 1.0,
     ) -> None:
         self._player = TaskPlayer(tasks, adapter)
-        self._tasks, self._adapter, self.trainer = tasks, adapter, trainer
+        self._tasks, self.trainer = tasks, trainer
         self._meta_batch = meta_batch
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._streams = {name: Stream(seed, name) for name in ("tasks", "before", "after", "update")}
@@ -104,109 +95,16 @@ class ActingMetaEngine:
         self._iteration.assign(iteration + 1)
 
     def _batch(self, iteration: tf.Tensor) -> Batch:
-        """Plays before and after one step of adaptation."""
         params = self._tasks.draw(self._streams["tasks"].at(iteration), self._meta_batch)
-        fast = self._player.start(self._meta_batch)
-        before = self._player.play(params, fast, self._streams["before"].at(iteration))
-        support = support_advantages(self._tasks, before)
-        if self._adapter.steps:
-            fast = self._player.adapt(fast, support, self._streams["update"].at(iteration), step=0)
-        after = self._player.play(params, fast, self._streams["after"].at(iteration))
-        for name, episodes in (("before", before), ("after", after)):
-            self.metrics.add(f"rollout/return_{name}", tf.reduce_mean(returns(episodes)))
-        return {"support": support, "query": advantages(self._tasks, after)}
+        seeds = {name: self._streams[name].at(iteration) for name in ("before", "after", "update")}
+        batch, figures = self._player.meta_batch(params, self._meta_batch, seeds)
+        for name, value in figures.items():
+            self.metrics.add(name, value)
+        return batch
 
 
-class PlayedUpdates:
-    """Makes the updates on a meta-batch that was played.
-
-    Args:
-        trainer: The adapter's trainer.
-        metrics: Is told what the updates report.
-        epochs: How many updates.
-        seeds: The stream of their seeds.
-    """
-
-    def __init__(self, trainer: Trainer, metrics: RunningMeans, epochs: int, seeds: Stream) -> None:
-        self._trainer, self._metrics, self._epochs, self._seeds = trainer, metrics, epochs, seeds
-
-    def __call__(self, batch: Batch) -> None:
-        """Learns; traceable."""
-
-        def body(epoch: tf.Tensor) -> tuple[tf.Tensor]:
-            report = self._trainer.update(batch, self._seeds.at(self._trainer.updates.read_value()))
-            for name, value in report.items():
-                if value.shape.rank == 0:
-                    self._metrics.add(f"learn/{name}", value)
-            return (epoch + 1,)
-
-        def go_on(epoch: tf.Tensor) -> tf.Tensor:
-            return tf.logical_and(epoch < self._epochs, self._trainer.healthy.read_value())
-
-        tf.while_loop(go_on, body, (tf.constant(0),), parallel_iterations=1)
-
-
-class TaskPlayer:
-    """Plays and adapts in many tasks at once, each with weights of its own.
-
-    Args:
-        tasks: The family.
-        adapter: The adapter around a policy.
-
-    Raises:
-        UsageError: The learner does not act, or the adapter makes several inner steps while training.
-    """
-
-    def __init__(self, tasks: PlayedTasks, adapter: Adapter) -> None:
-        self._tasks, self._adapter = tasks, adapter
-        actions = getattr(adapter.learner, "actions", None)
-        if not isinstance(actions, ActionModel):
-            raise UsageError(
-                f"{type(adapter.learner).__name__} does not act, and these tasks are played",
-                hint="advdl meta train --learner policy",
-            )
-        if adapter.steps > 1:
-            raise UsageError(
-                f"adapter.steps cannot be {adapter.steps} where tasks are played: it must be 0 or 1",
-                hint="an evaluation adapts by any number of steps, each on episodes of its own",
-            )
-        self._actions = actions
-
-    def start(self, count: int) -> Fast:
-        """Returns the weights before adaptation for each task, ``[count, ...]`` each."""
-        fast = self._adapter.start(self._values())
-        copies: Fast = tf.nest.map_structure(lambda value: tf.repeat(value[None], count, axis=0), fast)
-        return copies
-
-    def play(self, params: Params, fast: Fast, seed: tf.Tensor) -> Episodes:
-        """Plays the tasks' episodes."""
-        if not isinstance(self._tasks, EnvTasks):
-            raise TypeError(f"{type(self._tasks).__name__} is not played in a compiled program")
-        count = fast.weights[0].shape[0]
-        return play(self._tasks, params, lambda seen: self.policy(fast, seen), self._actions, seed, count)
-
-    def policy(self, fast: Fast, observations: tf.Tensor) -> tf.Tensor:
-        """Returns the parameters of the policies, ``[tasks, episodes, n]``, for ``[tasks, episodes, ...]``."""
-        pure = self._adapter.pure
-        found: tf.Tensor = tf.vectorized_map(lambda task: pure.predict(*task), (fast, observations))
-        return found
-
-    def adapt(self, fast: Fast, support: Batch, seed: tf.Tensor, *, step: int) -> Fast:
-        """Makes one inner step in each task."""
-        values = self._values()
-
-        def one(task: tuple[Fast, Any]) -> Fast:
-            return self._adapter.inner_step(values, *task, seed, step=step)
-
-        adapted: Fast = tf.vectorized_map(one, (fast, dict(support)))
-        return adapted
-
-    def _values(self) -> list[tf.Tensor]:
-        return [tf.convert_to_tensor(variable.value) for variable in self._adapter.meta_variables]
-
-
-class ActingJudge:
-    """Plays held-out tasks before and after steps of adaptation, each step on fresh episodes.
+class ActingJudge(PlayedJudge):
+    """Judges in compiled programs.
 
     Args:
         tasks: The family.
@@ -214,42 +112,14 @@ class ActingJudge:
         jit: Whether XLA compiles it.
     """
 
-    score = "return"
-    better: Literal["higher", "lower"] = "higher"
-
     def __init__(self, tasks: EnvTasks, adapter: Adapter, *, jit: bool = True) -> None:
-        self._tasks, self._player, self._jit = tasks, TaskPlayer(tasks, adapter), jit
+        self._player, self._jit = TaskPlayer(tasks, adapter), jit
         self._programs: dict[tuple[tuple[int, ...], int], Any] = {}
 
-    def __call__(self, *, count: int, steps: Sequence[int], seed: int) -> dict[str, Array]:
-        """Judges ``count`` held-out tasks after each number of inner steps.
-
-        Args:
-            count: How many tasks.
-            steps: Numbers of inner steps.
-            seed: The same seed gives the same tasks.
-
-        Returns:
-            ``{"return": float [count, len(steps)]}``, a mean over each task's episodes.
-        """
-        stream = Stream(seed, "held-out tasks")
-        sizes = [min(_JUDGED_TOGETHER, count - start) for start in range(0, count, _JUDGED_TOGETHER)]
-        parts = [self._program(tuple(steps), size)(stream.at(index)) for index, size in enumerate(sizes)]
-        return {"return": np.concatenate([part.numpy() for part in parts])}
-
-    def _program(self, steps: tuple[int, ...], size: int) -> Any:
-        key = (steps, size)
+    def _judged(self, seed: tf.Tensor, steps: tuple[int, ...], count: int) -> tf.Tensor:
+        key = (steps, count)
         if key not in self._programs:
-            program = tf.function(lambda seed: self._judge(seed, steps, size), jit_compile=self._jit, autograph=False)
-            self._programs[key] = program
-        return self._programs[key]
-
-    def _judge(self, seed: tf.Tensor, steps: tuple[int, ...], size: int) -> tf.Tensor:
-        params = self._tasks.draw(seed, size, held_out=True)
-        fast, found = self._player.start(size), []
-        for step in range(max(steps) + 1):
-            episodes = self._player.play(params, fast, fold(seed, 1 + step))
-            found.append(returns(episodes))
-            if step < max(steps):
-                fast = self._player.adapt(fast, support_advantages(self._tasks, episodes), seed, step=step)
-        return tf.stack([found[step] for step in steps], axis=-1)
+            self._programs[key] = tf.function(
+                lambda seed: self._player.judged(seed, steps, count), jit_compile=self._jit, autograph=False
+            )
+        return self._programs[key](seed)

@@ -5,11 +5,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from advdl.rl.acting_meta import TaskPlayer
 from advdl.rl.env_tasks import PlayedTasks
 from advdl.rl.host_meta import HostPlayer
 from advdl.rl.host_tasks import HostTasks
 from advdl.rl.task_episodes import support_advantages
+from advdl.rl.task_player import TaskPlayer
 from advdl.training.adapter import Adapter
 from advdl.training.randomness import Stream
 

@@ -1,6 +1,7 @@
 """Env faults: what a copy of an env did wrong, with all that is needed to see it happen again."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -83,3 +84,16 @@ class HangError(BaseException):
     def __init__(self, error: CopyError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+@contextlib.contextmanager
+def naming(env_id: str) -> Iterator[None]:
+    """Gives the faults of copies their env's name.
+
+    Raises:
+        EnvFaultError: A copy failed within.
+    """
+    try:
+        yield
+    except CopyError as error:
+        raise EnvFaultError(error.fault, env_id) from error.__cause__

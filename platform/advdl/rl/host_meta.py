@@ -1,27 +1,25 @@
 """Meta-reinforcement learning in envs that Gymnasium steps: acting, adapting and updating are compiled programs."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from advdl.rl.acting_meta import PlayedUpdates, TaskPlayer
+from advdl.errors import UsageError
 from advdl.rl.env_checks import LeafRule, leaf_rules
 from advdl.rl.env_copy import EnvCopy
-from advdl.rl.env_faults import CopyError, EnvFaultError
+from advdl.rl.env_faults import naming
 from advdl.rl.host_tasks import HostTasks, task_options
-from advdl.rl.task_episodes import Episodes, advantages, returns, support_advantages
+from advdl.rl.task_episodes import Episodes
+from advdl.rl.task_player import PlayedJudge, PlayedUpdates, TaskPlayer
 from advdl.training.adapter import Adapter
 from advdl.training.learner import Batch
 from advdl.training.metrics import RunningMeans
 from advdl.training.pure_learner import Fast
 from advdl.training.randomness import Stream, fold
-from advdl.training.state import Array
 from advdl.training.trainer import Trainer
 
-_JUDGED_TOGETHER = 20
 _AHEAD = np.uint64(32)
 
 
@@ -57,14 +55,14 @@ class HostMetaEngine:
         jit: bool = True,
     ) -> None:
         self._player = HostPlayer(tasks, adapter, jit=jit)
-        self._tasks, self._adapter, self.trainer = tasks, adapter, trainer
+        self._tasks, self.trainer = tasks, trainer
         self._meta_batch = meta_batch
         self._iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._streams = {name: Stream(seed, name) for name in ("tasks", "before", "after", "update")}
         self.metrics = RunningMeans()
         updates = PlayedUpdates(trainer, self.metrics, epochs, self._streams["update"])
         self._learn = tf.function(updates, jit_compile=trainer.jits(jit), autograph=False)
-        self.judge = HostJudge(tasks, self._player)
+        self.judge = HostJudge(self._player)
 
     @property
     def updates(self) -> int:
@@ -101,18 +99,12 @@ class HostMetaEngine:
         return state | {"engine/iteration": self._iteration}
 
     def _batch(self, iteration: tf.Tensor) -> Batch:
-        """Plays before and after one step of adaptation."""
-        player = self._player
         params = self._tasks.draw(self._streams["tasks"].at(iteration), self._meta_batch)
-        fast = player.start(self._meta_batch)
-        before = player.play(params, fast, self._streams["before"].at(iteration))
-        support = support_advantages(self._tasks, before)
-        if self._adapter.steps:
-            fast = player.adapt(fast, support, self._streams["update"].at(iteration), step=0)
-        after = player.play(params, fast, self._streams["after"].at(iteration))
-        for name, episodes in (("before", before), ("after", after)):
-            self.metrics.add(f"rollout/return_{name}", tf.reduce_mean(returns(episodes)))
-        return {"support": dict(support), "query": dict(advantages(self._tasks, after))}
+        seeds = {name: self._streams[name].at(iteration) for name in ("before", "after", "update")}
+        batch, figures = self._player.meta_batch(params, self._meta_batch, seeds)
+        for name, value in figures.items():
+            self.metrics.add(name, value)
+        return batch
 
 
 class HostPlayer(TaskPlayer):
@@ -186,45 +178,18 @@ class HostPlayer(TaskPlayer):
         return tuple(tf.reshape(value, [*shape, *value.shape[1:]]) for value in found)
 
 
-class HostJudge:
-    """Plays held-out tasks before and after steps of adaptation, each step on fresh episodes.
+class HostJudge(PlayedJudge):
+    """Judges step by step.
 
     Args:
-        tasks: The family.
-        player: Plays them.
+        player: Plays the tasks of its family.
     """
 
-    score = "return"
-    better: Literal["higher", "lower"] = "higher"
+    def __init__(self, player: HostPlayer) -> None:
+        self._player = player
 
-    def __init__(self, tasks: HostTasks, player: HostPlayer) -> None:
-        self._tasks, self._player = tasks, player
-
-    def __call__(self, *, count: int, steps: Sequence[int], seed: int) -> dict[str, Array]:
-        """Judges ``count`` held-out tasks after each number of inner steps.
-
-        Args:
-            count: How many tasks.
-            steps: Numbers of inner steps.
-            seed: The same seed gives the same tasks.
-
-        Returns:
-            ``{"return": float [count, len(steps)]}``, a mean over each task's episodes.
-        """
-        stream = Stream(seed, "held-out tasks")
-        sizes = [min(_JUDGED_TOGETHER, count - start) for start in range(0, count, _JUDGED_TOGETHER)]
-        parts = [self._judge(stream.at(index), steps, size) for index, size in enumerate(sizes)]
-        return {"return": np.concatenate(parts)}
-
-    def _judge(self, seed: tf.Tensor, steps: Sequence[int], size: int) -> Array:
-        params = self._tasks.draw(seed, size, held_out=True)
-        fast, found = self._player.start(size), []
-        for step in range(max(steps) + 1):
-            episodes = self._player.play(params, fast, fold(seed, 1 + step))
-            found.append(returns(episodes).numpy())
-            if step < max(steps):
-                fast = self._player.adapt(fast, support_advantages(self._tasks, episodes), seed, step=step)
-        return np.stack([found[step] for step in steps], axis=-1)
+    def _judged(self, seed: tf.Tensor, steps: tuple[int, ...], count: int) -> tf.Tensor:
+        return self._player.judged(seed, steps, count)
 
 
 class _Copies:
@@ -243,7 +208,7 @@ class _Copies:
         number = int((high << _AHEAD) | low)
         options = [task_options(params, index) for index in range(count)]
         seen = np.zeros((count * each, *self.shape), self.dtype)
-        with _Named(self._factory.id):
+        with naming(self._factory.id):
             self._make(count * each)
             for row in range(count * each):
                 seen[row] = self._made[row].begin(number, options[row // each])[0]
@@ -257,7 +222,7 @@ class _Copies:
         rows = seen.reshape(-1, *self.shape).copy()
         flat = actions.reshape(len(rows), *actions.shape[2:])
         reward, still = np.zeros(len(rows), np.float32), alive.reshape(-1).copy()
-        with _Named(self._factory.id):
+        with naming(self._factory.id):
             for row in np.flatnonzero(still):
                 (rows[row],), reward[row], terminated, truncated = self._made[row].step(flat[row])
                 self._require_finite(int(row), rows[row], "step")
@@ -273,23 +238,7 @@ class _Copies:
             raise self._made[row].fault("gave an observation that is not finite", where)
 
 
-class _Named:
-    """Gives faults the env's name."""
-
-    def __init__(self, env_id: str) -> None:
-        self._id = env_id
-
-    def __enter__(self) -> None:
-        """Nothing is needed beforehand."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, CopyError):
-            raise EnvFaultError(error.fault, self._id) from error.__cause__
-
-
 def _rules(tasks: HostTasks) -> list[LeafRule]:
-    from advdl.errors import UsageError
-
     try:
         rules = leaf_rules(tasks.spec.x)
     except TypeError as error:

@@ -18,7 +18,7 @@ from advdl.errors import UsageError
 from advdl.rl.env_checks import leaf_rules
 from advdl.rl.env_copies import Buffers, Care, EnvCopies
 from advdl.rl.env_factory import EnvFactory
-from advdl.rl.env_faults import CopyError, EnvFault, EnvFaultError, HangError
+from advdl.rl.env_faults import CopyError, EnvFault, EnvFaultError, HangError, naming
 from advdl.rl.env_workers import WorkerPool
 from advdl.rl.spaces import Spaces, flatten, unflatten
 
@@ -94,7 +94,7 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
             with self._alarm:
                 self._copies.step()
         except CopyError as error:
-            raise self._error(error) from error.__cause__
+            raise EnvFaultError(error.fault, self._id) from error.__cause__
         if self._copies.notes:
             self._say_notes()
         terminated, truncated = buffers.terminated.copy(), buffers.truncated.copy()
@@ -188,14 +188,9 @@ class HostVectorEnv(VectorEnv[Any, Any, Any]):
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
         """Gives faults the env's name, and says those that stop nothing."""
-        try:
+        with naming(self._id):
             yield
-        except CopyError as error:
-            raise self._error(error) from error.__cause__
         self._say_notes()
-
-    def _error(self, error: CopyError) -> EnvFaultError:
-        return EnvFaultError(error.fault, self._id)
 
     def _say_notes(self) -> None:
         for fault in self._copies.notes:

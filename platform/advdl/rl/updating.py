@@ -39,17 +39,18 @@ class Updating:
         """
         if not self._source.updates_in(_EVER):  # it only keeps: there is no update to trace
             return
-        make = self._make
+        make: Callable[..., tuple[tf.Tensor]] = self._make
         if apart and disk_of(self._source):  # drawing goes through Python, and only what follows through XLA
             make = functools.partial(self._make, update=_by_xla(self._trainer.update))
         elif apart:
             make = _by_xla(self._make)
+        now = env_steps if self._trainer.counts_env_steps else None
 
         def go_on(index: tf.Tensor) -> tf.Tensor:
             # Asked before every update: a source may end a round early, after what feedback told it.
             return tf.logical_and(index < self._source.updates_due(env_steps), self._trainer.healthy.read_value())
 
-        tf.while_loop(go_on, make, (tf.constant(0, tf.int64),), parallel_iterations=1)
+        tf.while_loop(go_on, lambda index: make(index, now), (tf.constant(0, tf.int64),), parallel_iterations=1)
 
     def diagnosis(self) -> Exception:
         """Repeats the update that failed: its batch and its seed are functions of its number."""
@@ -57,11 +58,11 @@ class Updating:
         batch = self._source.sample(self._sample.at(step), self._index)
         return self._trainer.diagnose(batch, self._update.at(step))
 
-    def _make(self, index: tf.Tensor, update: Any = None) -> tuple[tf.Tensor]:
+    def _make(self, index: tf.Tensor, env_steps: tf.Tensor | None, update: Any = None) -> tuple[tf.Tensor]:
         step = self._trainer.updates.read_value()
         self._index.assign(index)
         batch = self._source.sample(self._sample.at(step), index)
-        report = (update or self._trainer.update)(batch, self._update.at(step))
+        report = (update or self._trainer.update)(batch, self._update.at(step), env_steps)
         self._source.feedback(batch, report)
         for name, value in report.items():
             if value.shape.rank == 0:

@@ -83,13 +83,8 @@ class Judge:
         Returns:
             By the name of the figure, a mean over each task's query: float ``[count, len(steps)]``.
         """
-        parts = [self._program(tuple(steps), size)(at) for at, size in self._cut(count, seed)]
+        parts = [self._program(tuple(steps), size)(at) for at, size in held_out_groups(seed, count, _JUDGED_TOGETHER)]
         return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
-
-    def _cut(self, count: int, seed: int) -> Iterator[tuple[tf.Tensor, int]]:
-        stream = Stream(seed, "held-out tasks")
-        for index, start in enumerate(range(0, count, _JUDGED_TOGETHER)):
-            yield stream.at(index), min(_JUDGED_TOGETHER, count - start)
 
     def _program(self, steps: tuple[int, ...], size: int) -> tf.types.experimental.PolymorphicFunction:
         """Compiles once for each number of tasks and steps."""
@@ -102,6 +97,13 @@ class Judge:
         if key not in self._programs:
             self._programs[key] = tf.function(judge, jit_compile=self._jit, autograph=False)
         return self._programs[key]
+
+
+def held_out_groups(seed: int, count: int, together: int) -> Iterator[tuple[tf.Tensor, int]]:
+    """Cuts held-out tasks into groups that are judged together; yields each group's seed and size."""
+    stream = Stream(seed, "held-out tasks")
+    for index, start in enumerate(range(0, count, together)):
+        yield stream.at(index), min(together, count - start)
 
 
 def _judged_by(learner: Learner) -> tuple[str, Literal["higher", "lower"]]:

@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
-from advdl.errors import UsageError
+from advdl.errors import RunError, UsageError
 
 INSTALL = "pip install 'advdl[ray]'"
+_START = "a machine that is short of memory or busy starts it too slowly: try again, or with fewer processes beside it"
 _JOIN = "is it what ray start --head printed, and is RAY_AUTH_TOKEN or ~/.ray/auth_token the cluster's?"
 
 
@@ -21,6 +22,7 @@ def start_ray(count: int, what: str = "runners") -> tuple[Any, bool]:
 
     Raises:
         UsageError: It is not installed, the cluster cannot be reached or has no room.
+        RunError: It does not start on this machine.
     """
     try:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -36,7 +38,11 @@ def start_ray(count: int, what: str = "runners") -> tuple[Any, bool]:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UsageError(f"RAY_ADDRESS {address} cannot be joined: {error}", hint=_JOIN) from error
     elif mine:  # without the word "local" Ray would join whatever cluster runs on this machine
-        ray.init(address="local", num_cpus=count, include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+        here = {"num_cpus": count, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        try:
+            ray.init(address="local", **here, **options)
+        except Exception as error:  # it raises the bare class where its processes take too long
+            raise RunError(f"Ray did not start on this machine: {error}", hint=_START) from error
     room = int(ray.cluster_resources().get("CPU", 0))
     if room < count:
         if mine:

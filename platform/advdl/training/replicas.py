@@ -7,12 +7,14 @@ others get their values with each update.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from advdl.errors import UsageError
 from advdl.training.adapter import Adapter
 from advdl.training.devices import Devices
 from advdl.training.gradients import Measured, Scale, mean, part_seed, split, squared_norm, unscaled
@@ -210,5 +212,30 @@ def _synchronise(learner: Learner) -> bool:
     layers = [layer for model in learner.models.values() for layer in model._flatten_layers()]
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     for norm in norms:
-        norm.synchronized = True
+        norm._moments = functools.partial(_moments_of_all, norm)
     return bool(norms)
+
+
+def _moments_of_all(norm: keras.layers.BatchNormalization, inputs: tf.Tensor, mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Takes the moments of all devices' shares, which are equally large.
+
+    Keras' own takes the variance as a difference, E[x^2] - E[x]^2, which loses digits where the mean is large; here it
+    is the mean of squared differences, as on one device.
+
+    Raises:
+        UsageError: The layer sees a part of its input only.
+    """
+    if mask is not None:
+        raise UsageError(
+            f"the batch normalisation {norm.name!r} has a mask, which devices cannot share",
+            hint="set devices to 1, or take another normalisation",
+        )
+
+    def mean_of_all(value: tf.Tensor) -> tf.Tensor:
+        context, here = tf.distribute.get_replica_context(), tf.reduce_mean(value, norm._reduction_axes)
+        return context.all_reduce(tf.distribute.ReduceOp.MEAN, here)
+
+    mean = mean_of_all(inputs)
+    place = [1 if axis in norm._reduction_axes else -1 for axis in range(inputs.shape.rank)]
+    centred = inputs - tf.reshape(tf.stop_gradient(mean), place)
+    return mean, mean_of_all(tf.square(centred))

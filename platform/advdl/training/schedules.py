@@ -1,8 +1,9 @@
 """Schedules: a value as a function of progress. Learning rates, exploration and clip ranges share them.
 
-A schedule is called with a step and with the run's total of steps, in whatever unit its user counts: updates
-for a learning rate, env steps for exploration. Both may be Python numbers or scalar tensors; with tensors it
-is traceable (also by XLA) and computes in float32, with numbers in float64.
+A schedule is called with a step and with the run's total of steps, in whatever unit its user counts: a learning rate
+counts updates, or env steps where ``trainer.rate_counts`` says so; exploration, clip range and entropy count env
+steps. Both may be Python numbers or scalar tensors; with tensors it is traceable (also by XLA) and computes in float32,
+with numbers in float64.
 
 Options named ``over``, ``warmup``, ``every`` and ``boundaries`` are lengths: a share of the run if at most 1,
 a count of steps if above. In the formulas t is the step and T the length ``over`` in steps.

@@ -36,7 +36,7 @@ class Tuning:
     Attributes:
         optimizer: A built Keras optimizer whose learning rate is a plain variable. In a ``LossScaleOptimizer`` it has
             its loss scaled, and an update that overflows is skipped.
-        learning_rate: The schedule that sets it, stepped in updates.
+        learning_rate: The schedule that sets it, stepped in updates or in env steps, as the trainer is told.
         trust_region: Makes the step instead of the optimizer; None for the optimizer.
     """
 
@@ -58,6 +58,7 @@ class Trainer:
         learner: What is trained.
         tunings: One tuning for each objective, by the objective's name.
         total_updates: The length of the run in updates: what schedules call the whole.
+        total_env_steps: The length of the run in env steps, where schedules count these; None for updates.
         clip_norm: Gradients are scaled down to this global norm; 0 leaves them as they are.
         accumulate: A batch's gradient is averaged over this many micro-batches; the batch must divide by it. With
             replicas, theirs counts.
@@ -76,6 +77,7 @@ class Trainer:
         tunings: Mapping[str, Tuning],
         *,
         total_updates: int,
+        total_env_steps: int | None = None,
         clip_norm: float = 0.0,
         accumulate: int = 1,
         ema: float = 0.0,
@@ -89,7 +91,8 @@ class Trainer:
         self.healthy = tf.Variable(True, trainable=False)
         self.replicas = replicas
         self._tunings = tunings
-        self._total = float(max(total_updates, 1))
+        self.counts_env_steps = total_env_steps is not None
+        self._total = float(max(total_updates if total_env_steps is None else total_env_steps, 1))
         self._clip_norm = clip_norm
         self._local = LocalGradients(accumulate)
         self._gradients: Gradients = replicas or self._local
@@ -99,7 +102,7 @@ class Trainer:
         scaled = [name for name, tuning in tunings.items() if tuning.scale is not None]
         self._overflows = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in scaled}
 
-    def update(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def update(self, batch: Batch, seed: tf.Tensor, env_steps: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """Minimises every objective once; traceable.
 
         A NaN or an infinity in a loss or a gradient leaves that objective's variables as they were. Where the loss is
@@ -109,14 +112,16 @@ class Trainer:
         Args:
             batch: Named tensors ``[batch, ...]``.
             seed: Stateless seed, int32 of shape [2].
+            env_steps: Env steps made so far, a scalar; needed where schedules count them.
 
         Returns:
             Metrics and per-sample reports; names are prefixed with the objective's name where it has company.
         """
         batch = self.learner.prepare(batch)
+        now = tf.cast(self.updates if env_steps is None else env_steps, tf.float32)
         report: dict[str, tf.Tensor] = {}
         for index, objective in enumerate(self.objectives):
-            report |= self._minimise(objective, batch, fold(seed, index))
+            report |= self._minimise(objective, batch, fold(seed, index), now)
         self.updates.assign_add(1)
         self.learner.after_update(self.updates.read_value())
         if self._averages is not None:
@@ -170,13 +175,13 @@ class Trainer:
                     return DivergedError(f"{where}: {what}", hint=_SMALLER_STEPS)
         return DivergedError(f"update {int(self.updates)}: a value was not finite", hint=_SMALLER_STEPS)
 
-    def _minimise(self, objective: Objective, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _minimise(self, objective: Objective, batch: Batch, seed: tf.Tensor, now: tf.Tensor) -> dict[str, tf.Tensor]:
         tuning = self._tunings[objective.name]
         scale = tuning.scale
         measured = self._gradients(objective, batch, seed, scale)
         norm = tf.linalg.global_norm(measured.gradients)
         finite = tf.math.is_finite(measured.loss) & tf.math.is_finite(norm)
-        rate = tf.cast(tuning.learning_rate(tf.cast(self.updates, tf.float32), self._total), tf.float32)
+        rate = tf.cast(tuning.learning_rate(now, self._total), tf.float32)
         report = {"loss": measured.loss, "gradient_norm": norm, "learning_rate": rate, **measured.aux}
         before = self._weights(objective)
         if tuning.trust_region is not None:
