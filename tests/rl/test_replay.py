@@ -122,3 +122,21 @@ def test_updates_in_counts_what_is_due(copies, every, starts, updates):
     rounds = 129 // (-(-every // copies) * copies)
     assert made <= rounds * updates
     assert made >= (rounds - -(-starts // every) - 1) * updates
+
+
+def many(count):
+    steps = [step(number) for number in range(count)]
+    return {name: tf.stack([one[name] for one in steps]) for name in steps[0]}
+
+
+@pytest.mark.parametrize("options", [{}, {"capacity": 8}, {"n_step": 2}], ids=["at once", "in turn", "several steps"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_round_is_what_its_steps_are(options, count):
+    at_once, in_turn = replay(**options), replay(**options)
+    for source in (at_once, in_turn):
+        source.add(step(7))
+    tf.function(at_once.add_round, autograph=False)(many(3), tf.constant(count, tf.int64))
+    for number in range(count):
+        in_turn.add(step(number))
+    for name, value in stored(in_turn).items():
+        np.testing.assert_array_equal(stored(at_once)[name], value)

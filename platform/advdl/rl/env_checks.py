@@ -59,8 +59,10 @@ class LeafRule:
         if self.finite is None:
             return True
         low, high = self.finite
-        inside = (batch >= low) & (batch <= high)  # a NaN is on neither side
-        return 0 not in inside.tobytes()  # what `all` says, in a tenth of the time
+        if self.dtype.kind == "f":  # a NaN becomes a bound; two operations and two strings take less time than `all`
+            return bool(np.fmin(np.fmax(batch, low), high).tobytes() == batch.tobytes())
+        inside = (batch >= low) & (batch <= high)
+        return 0 not in inside.tobytes()
 
     def not_finite(self, batch: NDArray[Any]) -> int | None:
         """Returns the first row of ``[copies, ...]`` that holds a NaN or an infinity."""

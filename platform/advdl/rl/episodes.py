@@ -139,5 +139,7 @@ class Episodes:
         return last, (np.zeros(len(everywhere), np.float32), ~everywhere, everywhere)
 
     def _parts(self, observation: Any) -> Leaves:
+        if not self._nested and type(observation) is np.ndarray and observation.dtype is self._dtypes[0]:
+            return [observation]
         parts = flatten(self._space, observation) if self._nested else [observation]
         return [np.asarray(part, dtype) for part, dtype in zip(parts, self._dtypes, strict=True)]

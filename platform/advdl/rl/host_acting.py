@@ -62,6 +62,7 @@ class HostActing:
         ]
         self.first_carry: Any = tf.nest.map_structure(np.asarray, agent.initial_carry(num_envs))
         carried = [tf.TensorSpec(part.shape, part.dtype) for part in tf.nest.flatten(self.first_carry)]
+        self._remembers = bool(carried)
         self._seen = len(specs)
         inputs = [*specs, *carried]
         self._jit = jit
@@ -84,7 +85,7 @@ class HostActing:
     @property
     def has_memory(self) -> bool:
         """Whether the agent carries something from step to step."""
-        return bool(tf.nest.flatten(self.first_carry))
+        return self._remembers
 
     @property
     def weights(self) -> Sequence[NDArray[Any]]:
@@ -134,7 +135,7 @@ class HostActing:
             carry: What the previous call returned, or ``first_carry``.
             step: The step's number: how many steps every copy has made.
         """
-        parts = [*observation, *tf.nest.flatten(carry)]
+        parts = [*observation, *tf.nest.flatten(carry)] if self._remembers else observation
         flat = self._numpy(parts, step) if self._numpy else self._call(parts, step)
         return self.packed(flat)
 
@@ -143,7 +144,8 @@ class HostActing:
         carried = len(flat) - 1 - len(self._extras) - len(self._metrics)
         carry = tf.nest.pack_sequence_as(self.first_carry, flat[1 : 1 + carried]) if carried else self.first_carry
         extras = dict(zip(self._extras, flat[1 + carried :], strict=False))
-        return HostActed(flat[0], carry, extras, dict(zip(self._metrics, flat[-len(self._metrics) :], strict=False)))
+        metrics = dict(zip(self._metrics, flat[-len(self._metrics) :], strict=False)) if self._metrics else {}
+        return HostActed(flat[0], carry, extras, metrics)
 
     def _act(self, *inputs: tf.Tensor) -> dict[str, Any]:
         observation, carry, step = inputs[: self._seen], inputs[self._seen : -1], inputs[-1]

@@ -34,7 +34,7 @@ def _cast(op: Any) -> Function:
 def _matmul(op: Any) -> Function:
     left, right = op.get_attr("transpose_a"), op.get_attr("transpose_b")
     if not left and not right:
-        return np.matmul
+        return np.ndarray.dot  # what np.matmul gives, a microsecond sooner
     return lambda a, b: np.matmul(a.T if left else a, b.T if right else b)
 
 

@@ -6,8 +6,10 @@ they change. Only the rest is carried out at every call, operation by operation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from advdl.rl.numpy_bound import bound
@@ -17,6 +19,9 @@ from advdl.rl.numpy_steps import Instruction, NumpySteps, carry_out
 _SEEDING = ("StatelessRandomGetKeyCounter", "StatelessRandomGetAlg")
 _BLOCK = 64
 """Steps whose random draws are made together."""
+
+_SPREAD = 2**14
+"""Elements up to which a bias is repeated for every row."""
 
 _CONSTANT, _VARIABLES, _STEP, _CALL = range(4)
 """What a value depends on."""
@@ -168,11 +173,24 @@ class NumpyProgram:
             function = short or OPERATIONS[op.type](op)
         except NotImplementedError as error:
             raise UnsupportedError(f"there is no NumPy for {error}") from error
+        inputs = self._spread(op, inputs) if depends == _CALL else inputs
         instruction = Instruction(function, inputs[:1] if short else inputs, places[0], several)
         if depends == _CONSTANT:
             carry_out([instruction], self._values)
         else:
             (self._preparing if depends == _VARIABLES else self._instructions).append(instruction)
+
+    def _spread(self, op: Any, places: tuple[int, ...]) -> tuple[int, ...]:
+        """Repeats a bias for every row when it changes: arrays of one shape are added in half of the time."""
+        shape = op.outputs[0].shape
+        if op.type not in ("AddV2", "BiasAdd") or self._depends[places[1]] != _VARIABLES:
+            return places
+        if not shape.is_fully_defined() or shape.num_elements() > _SPREAD or op.inputs[1].shape == shape:
+            return places
+        spread = self._place(f"{op.name}/spread")
+        self._depends[spread] = _VARIABLES
+        self._preparing.append(Instruction(partial(_repeated, tuple(shape)), places[1:], spread, 0))
+        return (places[0], spread)
 
     def _dependence(self, places: Sequence[int]) -> int:
         found = {self._depends[place] for place in places} - {_CONSTANT}
@@ -208,6 +226,10 @@ class NumpyProgram:
 
         compiled = tf.function(block, autograph=False, jit_compile=self._jit)
         return compiled.get_concrete_function(tf.TensorSpec([], tf.int64))
+
+
+def _repeated(shape: tuple[int, ...], array: Array) -> Array:
+    return np.broadcast_to(array, shape).copy()
 
 
 def _working(operations: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from advdl.rl.replay_ring import Ring
 from advdl.rl.replay_rounds import Rounds
-from advdl.rl.source import Transition
+from advdl.rl.source import Transition, add_in_turn
 from advdl.rl.spaces import Spaces
 from advdl.training.learner import Batch
 
@@ -67,6 +67,16 @@ class UniformReplay:
     def add(self, transition: Transition) -> None:
         """Writes one step of every env copy over the oldest ones."""
         self._ring.add(transition)
+
+    def add_round(self, transitions: Transition, count: tf.Tensor) -> None:
+        """Writes ``count`` steps of every env copy, all at once where they lie in memory as they come.
+
+        Where ``add`` is another one, as in a subclass, it is given every step.
+        """
+        if getattr(self.add, "__func__", None) is UniformReplay.add:
+            self._ring.add_round(transitions, count)
+        else:
+            add_in_turn(self.add, transitions, count)
 
     def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
         """Returns ``updates`` at the end of every ``train_every`` steps once learning has started, else 0."""

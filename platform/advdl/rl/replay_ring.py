@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from advdl.rl.replay_disk import Disk
 from advdl.rl.replay_frames import Frames, Observations, Pairs, named, write, zeros
-from advdl.rl.source import Transition
+from advdl.rl.source import Transition, add_in_turn
 from advdl.rl.spaces import Spaces
 from advdl.training.learner import Batch
 
@@ -56,11 +56,31 @@ class Ring:
             ``capacity`` stands for no row.
         """
         rows = tf.range(self._num_envs, dtype=tf.int64) + self.added % self.capacity
-        for name, variables in self._fields.items():
-            tf.nest.map_structure(lambda variable, value: write(variable, rows, value), variables, transition[name])
-        lost = self._observations.add(transition, rows, self.added // self._num_envs)
+        lost = self._write(transition, rows)
         self.added.assign_add(self._num_envs)
         return rows, lost
+
+    def add_round(self, transitions: Transition, count: tf.Tensor) -> None:
+        """Writes the first ``count`` of many steps, at least one; traceable.
+
+        Args:
+            transitions: As for ``add``, with one more axis in front: ``[steps, num_envs, ...]``.
+            count: How many; int64 scalar.
+        """
+        steps = int(tf.nest.flatten(transitions)[0].shape[0])
+        apart = steps * self._num_envs <= self.capacity  # no row is written twice
+        if apart and isinstance(self._observations, Pairs) and self.disk is None:
+            self._add_at_once(transitions, count, steps)
+        else:
+            add_in_turn(self.add, transitions, count)
+
+    def _add_at_once(self, transitions: Transition, count: tf.Tensor, steps: int) -> None:
+        step = tf.minimum(tf.range(steps, dtype=tf.int64), count - 1)  # the rest writes the last one once more
+        copies = tf.range(self._num_envs, dtype=tf.int64)
+        rows = tf.reshape((self.added + step[:, None] * self._num_envs + copies) % self.capacity, [-1])
+        flat = tf.nest.map_structure(lambda value: _merged(tf.gather(value, step)), dict(transitions))
+        self._write(flat, rows)
+        self.added.assign_add(count * self._num_envs)
 
     def count(self) -> tf.Tensor:
         """Returns how many transitions can be read; int64 scalar."""
@@ -108,6 +128,11 @@ class Ring:
             state |= named(name, nest)
         return state
 
+    def _write(self, transition: Transition, rows: tf.Tensor) -> tf.Tensor:
+        for name, variables in self._fields.items():
+            tf.nest.map_structure(lambda variable, value: write(variable, rows, value), variables, transition[name])
+        return self._observations.add(transition, rows, self.added // self._num_envs)
+
     def _flags(self, n_step: int) -> dict[str, tf.Variable]:
         """One-step targets need no more than terminations; longer ones must see where an episode was cut."""
         ends = ("terminated",) if n_step == 1 else ("terminated", "truncated")
@@ -133,6 +158,10 @@ class Ring:
     @property
     def _steps(self) -> tf.Tensor:
         return self.added // self._num_envs
+
+
+def _merged(value: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(value, [-1, *value.shape[2:]])
 
 
 def n_step_return(reward: tf.Tensor, last: tf.Tensor, gamma: float) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,6 +1,6 @@
 """Source of experience: where an agent's transitions go and where its batches come from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import tensorflow as tf
@@ -49,3 +49,14 @@ class RoundSource(Source, Protocol):
             transitions: As ``add`` takes them, with one more axis in front: ``[steps, num_envs, ...]``.
             count: How many; int64 scalar.
         """
+
+
+def add_in_turn(add: Callable[[Transition], Any], transitions: Transition, count: tf.Tensor) -> None:
+    """Calls ``add`` for the first ``count`` of the steps that ``add_round`` is given; traceable."""
+
+    def body(step: tf.Tensor) -> tuple[tf.Tensor]:
+        add(tf.nest.map_structure(lambda value: tf.gather(value, step), dict(transitions)))
+        return (step + 1,)
+
+    start = tf.constant(0, tf.int64)
+    tf.while_loop(lambda step: step < count, body, (start,), parallel_iterations=1)
