@@ -204,13 +204,19 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
     }
 
 
-def build_compilation(experiment: Experiment, learner: "Learner") -> "Compilation":
-    """Builds what decides whether XLA compiles the updates."""
+def build_compilation(experiment: Experiment, learner: "Learner", *, apart: bool = False) -> "Compilation":
+    """Builds what decides whether XLA compiles the updates.
+
+    Args:
+        experiment: The resolved configuration.
+        learner: What is trained.
+        apart: Whether steps and updates are programs of their own even where its networks do not ask for it.
+    """
     from advdl.training.compilation import Compilation, convolves
 
     setting = {"on": True, "off": False}.get(experiment.section(TrainerSection).jit)
     say = logging.getLogger("advdl").warning
-    return Compilation(setting, learner.backbones(), say, apart=convolves(learner))
+    return Compilation(setting, learner.backbones(), say, apart=apart or convolves(learner))
 
 
 def build_agent(experiment: Experiment, host: "PluginHost", facts: EnvFacts) -> "Agent":

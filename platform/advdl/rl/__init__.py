@@ -7,6 +7,8 @@ from advdl.lazy import lazy_names
 if TYPE_CHECKING:
     from advdl.rl.agent import Acted, Agent, Progress
     from advdl.rl.compiled import CompiledEngine
+    from advdl.rl.dynamics import Dynamics, Foreseen, action_size, encode_action, same_episode
+    from advdl.rl.dynamics_env import DynamicsEnv
     from advdl.rl.env_tasks import EnvTasks
     from advdl.rl.functional import CompiledEnv, Params
     from advdl.rl.own_loop import Assignment, OwnLoopAgent
@@ -24,7 +26,10 @@ __all__ = [
     "Assignment",
     "CompiledEngine",
     "CompiledEnv",
+    "Dynamics",
+    "DynamicsEnv",
     "EnvTasks",
+    "Foreseen",
     "OwnLoopAgent",
     "Params",
     "PrioritizedReplay",
@@ -36,6 +41,9 @@ __all__ = [
     "TransitionCodec",
     "UniformReplay",
     "WorldModel",
+    "action_size",
+    "encode_action",
+    "same_episode",
 ]
 
 __getattr__ = lazy_names(
@@ -44,6 +52,8 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Acted", "Agent", "Progress"), "advdl.rl.agent"),
         "CompiledEngine": "advdl.rl.compiled",
         **dict.fromkeys(("CompiledEnv", "Params"), "advdl.rl.functional"),
+        **dict.fromkeys(("Dynamics", "Foreseen", "action_size", "encode_action", "same_episode"), "advdl.rl.dynamics"),
+        "DynamicsEnv": "advdl.rl.dynamics_env",
         "EnvTasks": "advdl.rl.env_tasks",
         **dict.fromkeys(("Assignment", "OwnLoopAgent"), "advdl.rl.own_loop"),
         "UniformReplay": "advdl.rl.replay",
