@@ -30,7 +30,7 @@ class Outcomes:
         self._scaling.adapt(np.reshape(segments["reward"], (-1, 1)))
 
     def errors(self, said: tf.Tensor, reward: tf.Tensor, terminated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what was wrong of ``[..., 2]``: squared errors of rewards, and nats of terminations, each ``[...]``."""
+        """Returns squared errors of rewards, and nats of terminations, each ``[...]``, of ``[..., 2]``."""
         scaled = self._scaling(reward[..., None])[..., 0]
         truth = tf.cast(terminated, tf.float32)
         return tf.square(said[..., 0] - scaled), tf.nn.sigmoid_cross_entropy_with_logits(truth, said[..., 1])

@@ -15,9 +15,7 @@ def advdl_components() -> Iterable[Component]:
             "diffusion", "diffusion:Diffusion", "denoising diffusion: EDM, DDPM, DDIM (Ho 2020, Song 2021, Karras 2022)"
         ),
         _dynamics("vae", "recurrent:RecurrentLatents", "VAE and recurrent mixture density (Ha & Schmidhuber 2018)"),
-        _dynamics(
-            "diffusion", "frames:DiffusedFrames", "diffusion given the last frames (Alonso et al. 2024: DIAMOND)"
-        ),
+        _dynamics("diffusion", "frames:DiffusedFrames", "diffusion given the last frames (DIAMOND: Alonso 2024)"),
     ]
 
 

@@ -33,8 +33,10 @@ class Memory(NamedTuple):
 
 
 class RecurrentLatents(Dynamics):
-    """World Models (Ha & Schmidhuber 2018, arXiv:1803.10122): a variational autoencoder turns what is seen into a
-    latent vector, and an LSTM says of the next one a mixture of Gaussians a number, the reward and the termination.
+    """World Models (Ha & Schmidhuber 2018, arXiv:1803.10122): a variational autoencoder sees, an LSTM foresees.
+
+    What is seen becomes a latent vector; the LSTM says of the next one a mixture of Gaussians a number, the reward and
+    the termination.
 
     Both are learnt together, the LSTM from draws of the latents and without a say in them. An agent sees the decoded
     latents, so it can be any, and plays in the env itself with nothing of the model.
@@ -124,7 +126,7 @@ class RecurrentLatents(Dynamics):
     def begin(self, segments: Batch) -> Memory:
         """Goes through the segment, forgetting at the ends of episodes."""
         latents = self._latents(segments["observation"])[0]
-        output, state = self._remember(latents[:, :-1], segments)
+        state = self._remember(latents[:, :-1], segments)[1]
         return Memory(latents[:, -1], *state)
 
     def foresee(self, carry: Any, action: tf.Tensor, seed: tf.Tensor) -> Foreseen:

@@ -20,7 +20,10 @@ class Summing(Dynamics):
     """What is seen is the sum of all actions of an episode; its memory is the last two observations."""
 
     length, context = 4, 2
-    models: Any = {}
+
+    @property
+    def models(self) -> Any:
+        return {}
 
     def objectives(self) -> Any:
         return []

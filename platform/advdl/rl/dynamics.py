@@ -92,7 +92,7 @@ class Dynamics(Learner):
 
 
 def same_episode(segments: Batch) -> tf.Tensor:
-    """Says of each step of a segment whether it belongs to the episode of the segment's last one, ``[batch, steps]``."""
+    """Says of each step whether it belongs to the episode of its segment's last one, bool ``[batch, steps]``."""
     ended = segments["terminated"] | segments["truncated"]
     between = tf.concat([ended[:, :-1], tf.zeros_like(ended[:, -1:])], axis=1)  # what the last step did counts not
     return tf.math.cumprod(1.0 - tf.cast(between, tf.float32), axis=1, reverse=True) > 0.5
