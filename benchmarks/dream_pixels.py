@@ -2,10 +2,10 @@
 
 Every arm is the same PPO with the same settings, sees the same 10 x 5 pixels, and is judged once, at the end, by
 `--episodes` episodes of the real env: 1 for a ball that is caught, -1 for one that is not. `diffusion` and `vae` train
-in a model that is fitted to `--steps` real steps, the first half of them random. `untrained` trains in the diffusion model
-at random weights, and must fail. `model free` is PPO on as many real steps; `updates matched` goes through its
-rollouts so often that it makes as many updates as PPO makes in the model. `dqn` is what a replay makes of the same real steps,
-without a model and with as many updates: whether a model is needed at all.
+in a model that is fitted to `--steps` real steps, the first half of them random. `untrained` trains in the diffusion
+model at random weights, and must fail. `model free` is PPO on as many real steps; `updates matched` goes through its
+rollouts so often that it makes as many updates as PPO makes in the model. `dqn` is what a replay makes of the same
+real steps, without a model and with as many updates: whether a model is needed at all.
 
 Every arm is said as it ends, and with `--results FILE` written there: what the file has, of the present recipes and
 settings, is not trained again.

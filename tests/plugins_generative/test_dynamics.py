@@ -88,10 +88,12 @@ def test_diffused_frames_learn_what_only_their_history_shows() -> None:
 
 def test_recurrent_latents_remember() -> None:
     rng = np.random.default_rng(0)
-    model = RecurrentLatents(IMAGES, latent=4, beta=0.1, units=(64,), memory=64, mixtures=3, length=6, context=5)
-    fit(model, no_ends(runner(1500, 6, rng)), 800)
+    options = {"latent": 4, "beta": 0.1, "temperature": 0.2, "units": (64,), "memory": 64, "mixtures": 3}
+    model = RecurrentLatents(IMAGES, length=6, context=5, **options)
+    fit(model, no_ends(runner(1500, 6, rng)), 2500)
     frames, rewards = shares(model, rng)
-    assert (frames > 0.7, rewards > 0.8) == (True, True), (frames, rewards)
+    assert frames > 0.9
+    assert rewards > 0.9
     assert dynamics_memory(model, rng)
 
 
