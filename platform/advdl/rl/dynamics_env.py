@@ -65,8 +65,8 @@ class DynamicsEnv(CompiledEnv):
         """Draws beginnings."""
         del params
         rows = tf.random.stateless_uniform([batch_size], rng, 0, self._count, tf.int32)
-        drawn = tf.nest.map_structure(lambda kept: tf.gather(kept.read_value(), rows), self._starts)
-        return Imagined(*drawn, tf.zeros([batch_size]), tf.zeros([batch_size], tf.bool))
+        carry, seen = tf.nest.map_structure(lambda kept: tf.gather(kept.read_value(), rows), self._starts)
+        return Imagined(carry, seen, tf.zeros([batch_size]), tf.zeros([batch_size], tf.bool))
 
     def transition(self, state: Imagined, action: tf.Tensor, rng: tf.Tensor, params: Any = None) -> Imagined:
         """Asks the model."""
