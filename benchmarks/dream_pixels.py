@@ -40,7 +40,7 @@ DQN = {
 }
 MODEL = {
     "world_model.refit_every": 500,
-    "world_model.updates": 800,
+    "world_model.updates": 300,
     "world_model.batch_size": 64,
     "world_model.imagined": 40,
     "world_model.envs": 64,
@@ -113,6 +113,7 @@ def options_of(arm: str, steps: int) -> Row:
         rounds = steps // (PPO["agent.horizon"] * 10)
         return judged | PPO | {"agent.epochs": round(updates(steps) / rounds)}  # a round is one batch
     model = judged | PPO | MODEL | {"world_model.warm_up": steps // 2}
+    model |= {} if arm == "vae" else {"dynamics.width": 16}
     return model | ({"world_model.untrained": "true"} if arm == "untrained" else {})
 
 
