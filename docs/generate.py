@@ -70,6 +70,7 @@ def clause_list(module: str) -> str:
 SHARED_CLAUSES = {
     "agent": ("learner_parts",),
     "backbone": ("keras_parts",),
+    "dynamics": ("learner_parts",),
     "env": ("twin",),
     "layer": ("keras_parts",),
     "learner": ("learner_parts",),

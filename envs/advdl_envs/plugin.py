@@ -44,6 +44,13 @@ COMPONENTS = (
         "pull arms whose means are not shown",
         details={"observation": "Box(10)", "action": "Discrete(5)", "max_episode_steps": "10"},
     ),
+    Component(
+        "env",
+        "advdl/Catch-v0",
+        "advdl_envs.catch:Catch",
+        "be under the ball that falls (bsuite's)",
+        details={"observation": "Box(10, 5, 1)", "action": "Discrete(3)", "reward_threshold": "0.95"},
+    ),
     _minatar("Asterix", "asterix:Asterix", "collect treasure, evade enemies", 4, **_LIMIT),
     _minatar("Breakout", "breakout:Breakout", "break bricks with a ball", 4, **_LIMIT),
     _minatar("Freeway", "freeway:Freeway", "cross a road of eight lanes", 7),

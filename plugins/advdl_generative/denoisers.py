@@ -32,22 +32,40 @@ def dense_denoiser(shape: tuple[int, ...], width: int, depth: int, condition: in
 
 
 def unet(
-    shape: tuple[int, ...], width: int, levels: int, depth: int, condition: int, name: str, *, heads: int = 4
+    shape: tuple[int, ...],
+    width: int,
+    levels: int,
+    depth: int,
+    condition: int,
+    name: str,
+    *,
+    heads: int = 4,
+    beside: int = 0,
 ) -> keras.Model:
     """A U-Net with self-attention at its lowest resolution (Ho et al. 2020): ``[noisy, level, c] -> [batch, *shape]``.
 
+    The level and the condition scale and shift the channels of every block, after its group norm (Dhariwal & Nichol
+    2021, arXiv:2105.05233: adaptive group normalisation).
+
     Args:
-        shape: An image's shape; height and width are multiples of ``2 ** (levels - 1)``.
+        shape: An image's shape. Where its height or width is no multiple of ``2 ** (levels - 1)`` it is padded.
         width: Channels at full resolution; each halving doubles them.
         levels: Resolutions.
         depth: Residual blocks at each resolution, down and up.
         condition: Width of the condition; 0 for none.
         name: The model's name.
         heads: Attention heads.
+        beside: Channels of an image that is seen beside the noisy one, a last input; 0 for none.
     """
     inputs = [keras.Input(shape, name="noisy"), keras.Input((), name="level"), *condition_input(condition)]
     embedding = embed_level(inputs[1], inputs[2:], 4 * width)
-    x = _conv(width, "first")(inputs[0])
+    x, margin = inputs[0], [-side % 2 ** (levels - 1) for side in shape[:2]]
+    if beside:
+        inputs.append(keras.Input((*shape[:2], beside), name="beside"))
+        x = keras.layers.Concatenate(name="noisy_and_beside")([x, inputs[-1]])
+    if any(margin):
+        x = keras.layers.ZeroPadding2D(((0, margin[0]), (0, margin[1])), name="padded")(x)
+    x = _conv(width, "first")(x)
     x, skips = _down(x, embedding, width, levels, depth)
     channels = width * 2 ** (levels - 1)
     x = _conv_block(x, embedding, channels, "middle_0")
@@ -56,6 +74,8 @@ def unet(
     x = _up(x, skips, embedding, width, levels, depth)
     x = _normed(x, "last_norm")
     x = keras.layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer="zeros", name="last", dtype="float32")(x)
+    if any(margin):
+        x = keras.layers.Cropping2D(((0, margin[0]), (0, margin[1])), name="cropped", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
 
 

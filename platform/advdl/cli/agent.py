@@ -132,7 +132,7 @@ def train(
     if world_model_from:  # likewise
         reused = _reused(_open(world_model_from, runs_dir), world_model)
         world, given = reused.pop("sampler"), {**given, **reused}
-    models = Models(world, model_free, data_model, synthetic_ratio, _offline(offline, host, runs_dir))
+    models = Models(host, world, model_free, data_model, synthetic_ratio, _offline(offline, host, runs_dir))
 
     def settle(given: Mapping[str, Any], family: str, control_of: str) -> "Experiment":
         canonical = lambda name: resolve_env_id(name, host)  # noqa: E731

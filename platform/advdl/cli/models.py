@@ -8,9 +8,14 @@ from advdl.errors import UsageError
 
 if TYPE_CHECKING:
     from advdl.experiment.config import Experiment
+    from advdl.plugin.host import PluginHost
 
 Settle = Callable[[Mapping[str, Any], str, str], "Experiment"]
 """``settle(given, family, control_of)`` resolves an experiment; ``control_of`` is a family or empty."""
+
+
+_WORLDS: Mapping[str, str] = {"sampler": "dream", "dynamics": "imagination"}
+"""Kinds of components that can be a world, each with the family of its runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,7 @@ class Models:
     """The options.
 
     Attributes:
+        host: Knows which models there are.
         world: What ``--world-model`` names, or the sampler with its options.
         free: Whether ``--model-free`` is given.
         data: What ``--data-model`` names.
@@ -25,6 +31,7 @@ class Models:
         offline: The file or the run that ``--offline`` names.
     """
 
+    host: "PluginHost"
     world: str | Mapping[str, Any] | None = None
     free: bool = False
     data: str | None = None
@@ -54,8 +61,25 @@ class Models:
         if augmented:
             return settle({**given, **self._augmented()}, "augmented", "")
         if self.world:
-            return settle({**given, "sampler": self.world}, "dream", "")
+            return self._dreamt(given, settle)
         return settle(given, "agent", "")
+
+    def _dreamt(self, given: Mapping[str, Any], settle: Settle) -> "Experiment":
+        """Of what has both, images are for the model with a memory; ``sampler:vae`` and ``dynamics:vae`` say which."""
+        if not isinstance(self.world, str):
+            return settle({**given, "sampler": self.world}, "dream", "")
+        said, _, name = self.world.rpartition(":")
+        kinds = [kind for kind in _WORLDS if said in ("", kind) and self._has(kind, name)]
+        if not kinds:  # the sampler's error lists those that there are
+            return settle({**given, "sampler": self.world}, "dream", "")
+        if len(kinds) == 1:
+            return settle({**given, kinds[0]: name}, _WORLDS[kinds[0]], "")
+        experiment = settle({**given, "sampler": name}, "dream", "imagination")
+        kind = "dynamics" if _sees_images(experiment, self.host) else "sampler"
+        return settle({**given, kind: name}, _WORLDS[kind], "")
+
+    def _has(self, kind: str, name: str) -> bool:
+        return any(component.name == name for component in self.host.components(kind))
 
     def _augmented(self) -> dict[str, Any]:
         ratio = self.ratio if self.data else 0.0  # offline without a model: the control
@@ -71,3 +95,14 @@ class Models:
         twin = settle(given, "dream", "")
         same = {key: twin.get(key) for key in ("steps", "env.num", "evaluation.every", "log.every")}
         return settle({**given, **same}, "agent", "dream")
+
+
+def _sees_images(experiment: "Experiment", host: "PluginHost") -> bool:
+    from gymnasium.spaces import Box
+
+    from advdl.experiment.schema import Env
+    from advdl.rl.env_names import env_facts
+
+    env = experiment.section(Env)
+    space = env_facts(env.id, host, options=env.options, wrappers=env.wrappers).observation
+    return isinstance(space, Box) and len(space.shape) == 3

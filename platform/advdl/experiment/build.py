@@ -209,7 +209,11 @@ def _pace(experiment: Experiment, agent: "Agent") -> dict[str, Any]:
 
 
 def build_compilation(
-    experiment: Experiment, learner: "Learner", batches: "Callable[[tf.Tensor], Batch] | None" = None
+    experiment: Experiment,
+    learner: "Learner",
+    batches: "Callable[[tf.Tensor], Batch] | None" = None,
+    *,
+    apart: bool = False,
 ) -> "Compilation":
     """Builds what decides whether XLA compiles the updates.
 
@@ -217,6 +221,7 @@ def build_compilation(
         experiment: The resolved configuration.
         learner: What is trained.
         batches: Where the learner has no backbone by which to decide, the batches of which updates are measured.
+        apart: Whether steps and updates are programs of their own even where its networks do not ask for it.
     """
     from advdl.training.compilation import Compilation, convolves
 
@@ -225,7 +230,7 @@ def build_compilation(
     probe = None
     if batches is not None and convolves(learner):
         probe = functools.partial(_measured, learner, batches)
-    return Compilation(setting, learner.backbones(), say, apart=convolves(learner), probe=probe)
+    return Compilation(setting, learner.backbones(), say, apart=apart or convolves(learner), probe=probe)
 
 
 def _measured(learner: "Learner", batches: "Callable[[tf.Tensor], Batch]") -> tuple[float, float]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from advdl.plugin.host import PluginHost
     from advdl.rl.fitting import Ensemble, Fitting
     from advdl.training.data_learner import DataSpec
-    from advdl.training.learner import Batch
+    from advdl.training.learner import Batch, Learner
 
 
 def refuse_own_loops(experiment: Experiment, host: "PluginHost") -> None:
@@ -47,38 +47,40 @@ def build_ensemble(experiment: Experiment, host: "PluginHost", spec: "DataSpec",
 def build_fitting(
     experiment: Experiment,
     host: "PluginHost",
-    ensemble: "Ensemble",
+    model: "Learner",
     *,
     batch: "Callable[[tf.Tensor], Batch]",
     data: "Callable[[], Batch]",
     updates: int,
+    optimizer: str = "sampler_optimizer",
 ) -> "Fitting":
-    """Builds what fits samplers, with optimizers of their own.
+    """Builds what fits a model, with optimizers of its own.
 
     Args:
         experiment: The resolved configuration.
         host: The plugins.
-        ensemble: The samplers.
+        model: What is fitted; it has ``adapt``.
         batch: Makes the batch of an update.
         data: Returns data of which the scales are read.
         updates: Updates in a fit; 0 fits nothing.
+        optimizer: The section of its optimizer.
     """
     from advdl.rl.fitting import EachFit, Fitting
     from advdl.training.optimizers import build_optimizer
     from advdl.training.trainer import Trainer, Tuning
 
-    section, raw = experiment.section(TrainerSection), experiment.data["sampler_optimizer"]
+    section, raw = experiment.section(TrainerSection), experiment.data[optimizer]
     tunings: dict[str, Any] = {}
-    for objective in ensemble.objectives():
-        optimizer, schedule = build_optimizer(host, raw, objective.variables, where="sampler_optimizer")
-        tunings[objective.name] = Tuning(optimizer, EachFit(schedule, max(updates, 1)))
-    trainer = Trainer(ensemble, tunings, total_updates=max(updates, 1), clip_norm=10.0)
+    for objective in model.objectives():
+        built, schedule = build_optimizer(host, raw, objective.variables, where=optimizer)
+        tunings[objective.name] = Tuning(built, EachFit(schedule, max(updates, 1)))
+    trainer = Trainer(model, tunings, total_updates=max(updates, 1), clip_norm=10.0)
     return Fitting(
         trainer,
         batch,
         data,
         updates=updates,
         seed=experiment.section(General).seed,
-        jit=build_compilation(experiment, ensemble),
+        jit=build_compilation(experiment, model),
         chunk_seconds=section.chunk_seconds,
     )

@@ -36,6 +36,11 @@ def reused_settings(folder: RunFolder) -> dict[str, Any]:
     Raises:
         UsageError: The other run has no world model.
     """
+    if folder.record().family == "imagination":
+        raise UsageError(
+            f"the world model of run {folder.id} has a memory, and no other run can go on with it",
+            hint="those of vae, gan and diffusion that see vectors can be gone on with",
+        )
     if folder.record().family != "dream":
         raise UsageError(f"run {folder.id} has no world model", hint="advdl agent train --world-model vae makes one")
     config = folder.config()

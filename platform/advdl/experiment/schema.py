@@ -198,18 +198,25 @@ class MetaEvaluation(Section):
     )
 
 
-class WorldModel(Section):
+class Imagination(Section):
     """How a model of the env is fitted, and how the agent trains in it; ``steps`` are real env steps."""
 
     warm_up: int = Field(1_000, ge=1, description="real steps with random actions before the model's first fit")
     refit_every: int = Field(1_000, ge=1, description="real steps from one fit of the model to the next")
     updates: int = Field(3_000, ge=1, description="updates of the model in a fit")
-    batch_size: int = Field(256, ge=1, description="transitions in a batch of the model")
-    ensemble: int = Field(1, ge=1, description="models that are fitted side by side, of which each step asks one")
+    batch_size: int = Field(256, ge=1, description="transitions, or segments, in a batch of the model")
     round: int = Field(100, ge=1, description="real steps from one spell of training in the model to the next")
     imagined: int = Field(40, ge=1, description="steps in the model for each real step")
     envs: int = Field(64, ge=1, description="copies of the model that are stepped together")
     horizon: int = Field(100, ge=1, description="steps after which an episode in the model is truncated")
+    random: Finite = Field(0.1, ge=0, le=1, description="share of random actions among the agent's real steps")
+    untrained: bool = Field(False, description="whether the model keeps its random weights: a control that must fail")
+
+
+class WorldModel(Imagination):
+    """The same of a model that sees one observation and an action: of samplers."""
+
+    ensemble: int = Field(1, ge=1, description="models that are fitted side by side, of which each step asks one")
     max_uncertainty: Finite = Field(
         0.0, ge=0, description="disagreement of models that ends an episode, in standard deviations; 0 for never"
     )
@@ -217,8 +224,6 @@ class WorldModel(Section):
     margin: Finite = Field(
         0.1, ge=0, description="how far an episode may leave the range of real observations, as a share of it"
     )
-    random: Finite = Field(0.1, ge=0, le=1, description="share of random actions among the agent's real steps")
-    untrained: bool = Field(False, description="whether the model keeps its random weights: a control that must fail")
     start_from: str = Field("", description="a run whose model and real transitions this one goes on with")
     reward: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$")] = Field(
         "", description="module:function that gives the model's rewards, of what is seen, done and seen then"
@@ -325,6 +330,8 @@ ASKED_BY: Mapping[str, str] = {
     "data_model": "--data-model vae, gan or diffusion tops the memory up",
     "sampler": "--world-model or --data-model names a sampler for an agent; advdl model train trains one by itself",
     "sampler_optimizer": "--world-model or --data-model names the sampler that it is for",
+    "dynamics": "--world-model vae or diffusion on images trains in such a model",
+    "dynamics_optimizer": "--world-model vae or diffusion on images trains the model that it is for",
 }
 """How the runs are asked for that a section is of."""
 
@@ -393,6 +400,32 @@ FAMILIES: Mapping[str, Family] = {
             shorthands={"env": "id"},
             own={"steps": 5_000, "env": {"num": 10}, "evaluation": {"every": 500}, "log": {"every": 100}},
             beside={"sampler": "env"},
+        ),
+        Family(
+            name="imagination",
+            work="advdl.experiment.imagination_work:build",
+            main="agent",
+            subject="env",
+            sections={
+                "env": Env,
+                "world_model": Imagination,
+                "trainer": Trainer,
+                "evaluation": Evaluation,
+                "early_stopping": EarlyStopping,
+                "checkpoint": Checkpoint,
+                "log": Log,
+            },
+            slots={
+                "agent": Slot("agent", "dqn", "what is trained, in the model alone"),
+                "optimizer": _OPTIMIZER,
+                "dynamics": Slot("dynamics", "diffusion", "the model: what follows on all that was seen and done"),
+                "dynamics_optimizer": _MODELS_OPTIMIZER,
+            },
+            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            overrides={"optimizers": "optimizer"},
+            shorthands={"env": "id"},
+            own={"steps": 5_000, "env": {"num": 10}, "evaluation": {"every": 500}, "log": {"every": 100}},
+            beside={"dynamics": "env"},
         ),
         Family(
             name="augmented",

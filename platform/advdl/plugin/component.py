@@ -37,6 +37,12 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind("sampler", "draws x given c", "advdl.training.sampler:Sampler", "advdl.testing:check_sampler"),
         Kind(
+            "dynamics",
+            "what follows on all that was seen and done: a world model with a memory",
+            "advdl.rl.dynamics:Dynamics",
+            "advdl.testing:check_dynamics",
+        ),
+        Kind(
             "metric",
             "a figure of an evaluation's samples",
             "advdl.plugin.metric:Metric",

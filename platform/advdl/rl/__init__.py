@@ -7,6 +7,8 @@ from advdl.lazy import lazy_names
 if TYPE_CHECKING:
     from advdl.rl.agent import Acted, Agent, Progress
     from advdl.rl.compiled import CompiledEngine
+    from advdl.rl.dynamics import Dynamics, Foreseen, action_size, encode_action, same_episode
+    from advdl.rl.dynamics_env import DynamicsEnv
     from advdl.rl.env_tasks import EnvTasks, PlayedTasks
     from advdl.rl.functional import CompiledEnv, Params
     from advdl.rl.host_tasks import HostParams, HostTasks
@@ -25,7 +27,10 @@ __all__ = [
     "Assignment",
     "CompiledEngine",
     "CompiledEnv",
+    "Dynamics",
+    "DynamicsEnv",
     "EnvTasks",
+    "Foreseen",
     "HostParams",
     "HostTasks",
     "OwnLoopAgent",
@@ -40,6 +45,9 @@ __all__ = [
     "TransitionCodec",
     "UniformReplay",
     "WorldModel",
+    "action_size",
+    "encode_action",
+    "same_episode",
 ]
 
 __getattr__ = lazy_names(
@@ -48,6 +56,8 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("Acted", "Agent", "Progress"), "advdl.rl.agent"),
         "CompiledEngine": "advdl.rl.compiled",
         **dict.fromkeys(("CompiledEnv", "Params"), "advdl.rl.functional"),
+        **dict.fromkeys(("Dynamics", "Foreseen", "action_size", "encode_action", "same_episode"), "advdl.rl.dynamics"),
+        "DynamicsEnv": "advdl.rl.dynamics_env",
         **dict.fromkeys(("EnvTasks", "PlayedTasks"), "advdl.rl.env_tasks"),
         **dict.fromkeys(("HostParams", "HostTasks"), "advdl.rl.host_tasks"),
         **dict.fromkeys(("Assignment", "OwnLoopAgent"), "advdl.rl.own_loop"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -9,8 +10,6 @@ from advdl.errors import UsageError
 from advdl.rl.compiled import CompiledEngine
 from advdl.rl.engine import Engine, Meter
 from advdl.rl.fitting import Fitting
-from advdl.rl.recording import Recording
-from advdl.rl.world_model import WorldModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,23 @@ class Rhythm:
         return 0 if real < self.warm_up else real * self.imagined
 
 
+class Record(Protocol):
+    """What remembers the real steps."""
+
+    def transitions(self) -> Mapping[str, Any]:
+        """Returns all of them."""
+
+
+class World(Protocol):
+    """A model as an env."""
+
+    def refresh(self, transitions: Any, seed: int) -> None:
+        """Takes new beginnings out of the real steps."""
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns what it keeps of them."""
+
+
 class DreamEngine:
     """Collects a round of real steps, refits the model if that is due, lets the agent learn in it; and again.
 
@@ -69,7 +85,7 @@ class DreamEngine:
     Args:
         real: Steps the real env with the agent's behaviour and stores in ``recording``.
         recording: Every real transition.
-        fitting: Fits the world's samplers to them.
+        fitting: Fits the world to them.
         world: The model as an env.
         dream: Steps it, and trains the agent.
         rhythm: What follows on what.
@@ -79,9 +95,9 @@ class DreamEngine:
     def __init__(
         self,
         real: Engine,
-        recording: Recording,
+        recording: Record,
         fitting: Fitting,
-        world: WorldModel,
+        world: World,
         dream: CompiledEngine,
         *,
         rhythm: Rhythm,

@@ -119,6 +119,18 @@ class Ring:
             "discount": self._gamma ** tf.cast(length, tf.float32),
         }
 
+    def segments(self, rows: tf.Tensor) -> Batch:
+        """Returns the ``n_step`` transitions of a copy from each row on, each value ``[batch, n_step, ...]``.
+
+        Args:
+            rows: First rows, behind each of which there are as many of the same copy.
+        """
+        window = self._window(rows)
+        return {
+            **self._observations.pair(window, window),
+            **self._gathered(window, "action", "reward", "terminated", "truncated"),
+        }
+
     def state(self) -> dict[str, tf.Variable]:
         """Returns how many transitions there were and what of them is in memory; a disk is flushed."""
         if self.disk:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from advdl.errors import UsageError
+from advdl.rl.dynamics import action_size, encode_action
 from advdl.rl.source import Transition
 from advdl.rl.spaces import Spaces
 from advdl.training.data_learner import DataSpec
@@ -45,7 +46,7 @@ class TransitionCodec:
     def __init__(self, env_spaces: Spaces) -> None:
         self.spaces = env_spaces
         self._observations = _observation_size(env_spaces.observation)
-        self._actions = _action_size(env_spaces.action)
+        self._actions = action_size(env_spaces.action)
         self._low, self._span = _scales(env_spaces.observation)
 
     @property
@@ -60,12 +61,7 @@ class TransitionCodec:
 
     def given(self, observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """Encodes what an outcome is given, ``[batch, size]``."""
-        space = self.spaces.action
-        if isinstance(space, spaces.Discrete):
-            encoded = tf.one_hot(tf.cast(action, tf.int32) - int(space.start), self._actions)
-        else:
-            encoded = tf.reshape(tf.cast(action, tf.float32), [-1, self._actions])
-        return tf.concat([self._flat(observation), encoded], axis=-1)
+        return tf.concat([self._flat(observation), encode_action(self.spaces.action, action)], axis=-1)
 
     def outcome(self, transition: Transition) -> tf.Tensor:
         """Encodes an outcome, ``[batch, size]``."""
@@ -192,12 +188,3 @@ def _observation_size(space: gymnasium.Space[Any]) -> int:
         f"most {_LARGEST:,} of them, not {space}",
         hint="gymnasium.wrappers.FlattenObservation makes vectors, ResizeObservation and GrayscaleObservation less",
     )
-
-
-def _action_size(space: gymnasium.Space[Any]) -> int:
-    match space:
-        case spaces.Discrete():
-            return int(space.n)
-        case spaces.Box():
-            return math.prod(space.shape)
-    raise UsageError(f"a model of transitions needs Discrete or Box actions, not {space}")

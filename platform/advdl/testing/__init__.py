@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from advdl.testing.clauses import component
     from advdl.testing.contract import ContractError
     from advdl.testing.data import check_data
+    from advdl.testing.dynamics import check_dynamics
     from advdl.testing.env import check_env
     from advdl.testing.layer import check_layer
     from advdl.testing.learner import check_learner
@@ -37,6 +38,7 @@ __all__ = [
     "check_agent",
     "check_backbone",
     "check_data",
+    "check_dynamics",
     "check_env",
     "check_layer",
     "check_learner",
