@@ -9,7 +9,7 @@ from advdl.experiment.agent_work import AgentWork
 from advdl.experiment.build import Training, build_agent, build_compilation, build_engine, build_trainer
 from advdl.experiment.config import Experiment
 from advdl.experiment.env_data import FILE, write_transitions
-from advdl.experiment.model_parts import build_ensemble, build_fitting, refuse_own_loops
+from advdl.experiment.model_parts import build_ensemble, build_fitting, build_rhythm, refuse_own_loops
 from advdl.experiment.reuse import given_transitions, reward_function, start_model
 from advdl.experiment.schema import Env, General, WorldModel
 from advdl.experiment.schema import Trainer as TrainerSection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from advdl.plugin.host import PluginHost
-    from advdl.rl.dream_engine import DreamEngine, Rhythm
+    from advdl.rl.dream_engine import DreamEngine
     from advdl.rl.env_data import Transitions
     from advdl.rl.env_names import EnvFacts
     from advdl.rl.fitting import Ensemble, Fitting
@@ -97,7 +97,7 @@ def _recording(experiment: Experiment, spaces: "Spaces", given: "Transitions | N
 
     copies, section = experiment.section(Env).num, experiment.section(WorldModel)
     before = 0 if given is None else len(given["reward"]) // copies * copies
-    capacity = before + _rhythm(experiment).total
+    capacity = before + build_rhythm(experiment, section).total
     return Recording(spaces, num_envs=copies, capacity=capacity, batch_size=section.batch_size)
 
 
@@ -116,7 +116,7 @@ def _engine(
     from advdl.training.trainer import Trainer
 
     general, section = experiment.section(General), experiment.section(WorldModel)
-    rhythm, spaces = _rhythm(experiment), Spaces(facts.observation, facts.action)
+    rhythm, spaces = build_rhythm(experiment, section), Spaces(facts.observation, facts.action)
     behaviour = Behaviour(spaces, parts[0], random=section.random, warm_up=rhythm.warm_up, explore=True)
     real = build_engine(experiment, host, facts, behaviour, Trainer(behaviour, {}, total_updates=1), recording)
     world = _world(ensemble, spaces, section)
@@ -150,24 +150,6 @@ def _fitting(
         batch=batch,
         data=lambda: world.codec.encode(recording.transitions()),
         updates=0 if section.untrained else section.updates,
-    )
-
-
-def _rhythm(experiment: Experiment) -> "Rhythm":
-    """All copies step together, so every length is a multiple of their number."""
-    from advdl.rl.dream_engine import Rhythm
-
-    section, copies = experiment.section(WorldModel), experiment.section(Env).num
-
-    def whole(steps: int) -> int:
-        return -(-steps // copies) * copies
-
-    return Rhythm(
-        warm_up=whole(section.warm_up),
-        refit_every=whole(section.refit_every),
-        round=whole(section.round),
-        imagined=section.imagined,
-        total=whole(experiment.section(General).steps),
     )
 
 

@@ -7,7 +7,7 @@ from advdl.errors import UsageError
 from advdl.experiment.agent_work import AgentWork
 from advdl.experiment.build import Training, build_agent, build_compilation, build_engine, build_trainer, building
 from advdl.experiment.config import Experiment
-from advdl.experiment.model_parts import build_fitting, refuse_own_loops
+from advdl.experiment.model_parts import build_fitting, build_rhythm, refuse_own_loops
 from advdl.experiment.schema import Env, General, Imagination
 from advdl.experiment.schema import Trainer as TrainerSection
 from advdl.rl.env_names import env_facts
@@ -132,27 +132,15 @@ def _fitting(
 
 
 def _rhythm(experiment: Experiment, length: int) -> "Rhythm":
-    """All copies step together, so every length is a multiple of their number.
+    """Says when the model is fitted and trained in.
 
     Raises:
         UsageError: At the first fit there would be no whole segment.
     """
-    from advdl.rl.dream_engine import Rhythm
-
     section, copies = experiment.section(Imagination), experiment.section(Env).num
     if section.warm_up < length * copies:
         raise UsageError(
             f"{section.warm_up} steps of warm-up on {copies} copies are less than a segment of {length} steps each",
             hint=f"give world_model.warm_up={length * copies} or more, or fewer env.num",
         )
-
-    def whole(steps: int) -> int:
-        return -(-steps // copies) * copies
-
-    return Rhythm(
-        warm_up=whole(section.warm_up),
-        refit_every=whole(section.refit_every),
-        round=whole(section.round),
-        imagined=section.imagined,
-        total=whole(experiment.section(General).steps),
-    )
+    return build_rhythm(experiment, section)

@@ -1,4 +1,4 @@
-"""What learns beside an agent: samplers of its transitions, with their trainer."""
+"""What learns beside an agent: models of its env, with their trainer, and when they do."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 from advdl.errors import UsageError
 from advdl.experiment.build import build_compilation, building
 from advdl.experiment.config import Experiment
-from advdl.experiment.schema import FAMILIES, General
+from advdl.experiment.schema import FAMILIES, Env, General, Imagination
 from advdl.experiment.schema import Trainer as TrainerSection
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from advdl.plugin.host import PluginHost
+    from advdl.rl.dream_engine import Rhythm
     from advdl.rl.fitting import Ensemble, Fitting
     from advdl.training.data_learner import DataSpec
     from advdl.training.learner import Batch, Learner
@@ -30,6 +31,30 @@ def refuse_own_loops(experiment: Experiment, host: "PluginHost") -> None:
             f"{name!r} has a learning loop of its own, and so learns from no model",
             hint="agents that do: dqn, ppo, a2c, reinforce",
         )
+
+
+def build_rhythm(experiment: Experiment, section: Imagination) -> "Rhythm":
+    """Builds what says when the model is fitted and trained in.
+
+    All copies step together, so every length is a multiple of their number.
+
+    Raises:
+        UsageError: The run is over before the first fit.
+    """
+    from advdl.rl.dream_engine import Rhythm
+
+    copies = experiment.section(Env).num
+
+    def whole(steps: int) -> int:
+        return -(-steps // copies) * copies
+
+    return Rhythm(
+        warm_up=whole(section.warm_up),
+        refit_every=whole(section.refit_every),
+        round=whole(section.round),
+        imagined=section.imagined,
+        total=whole(experiment.section(General).steps),
+    )
 
 
 def build_ensemble(experiment: Experiment, host: "PluginHost", spec: "DataSpec", count: int) -> "Ensemble":
