@@ -40,7 +40,7 @@ DQN = {
 }
 MODEL = {
     "world_model.refit_every": 500,
-    "world_model.updates": 300,
+    "world_model.updates": 800,
     "world_model.batch_size": 64,
     "world_model.imagined": 40,
     "world_model.envs": 64,
@@ -90,10 +90,17 @@ def one(arm: str, seed: int, options: Row, folder: Path) -> Row:
         "real_steps": done.data["step"],
         "model_steps": whole(last.get("dream/steps")),
         "model_updates": whole(last.get("model/updates")),
-        "agent_updates": whole(last.get("learn/updates")),
+        "agent_updates": agent_updates(run) if run else None,
         "return_in_model": last.get("dream/return"),
         "seconds": done.seconds,
     }
+
+
+def agent_updates(run: Path) -> int:
+    from advdl.training.checkpoint import CheckpointStore
+
+    kept = CheckpointStore(run / "checkpoints").load(prefix="trainer/updates").arrays
+    return int(kept["trainer/updates"])
 
 
 def words_of(arm: str) -> list[str]:
