@@ -191,7 +191,7 @@ class Trainer:
             )
         elif scale is None:
             self.healthy.assign(self.healthy & finite)
-            self._apply(tuning, objective, self._clip(measured.gradients, norm), rate, finite)
+            self._apply(tuning, objective, measured.gradients, norm, rate, finite)
         else:
             report |= self._apply_scaled(tuning, objective, self._clip(measured.gradients, norm), rate, finite, scale)
         report |= self._norms(objective, before) | self._noise_of(objective, measured, norm, batch)
@@ -199,17 +199,25 @@ class Trainer:
         return {f"{prefix}{name}": value for name, value in report.items()}
 
     def _apply(
-        self, tuning: Tuning, objective: Objective, gradients: list[tf.Tensor], rate: tf.Tensor, finite: tf.Tensor
+        self,
+        tuning: Tuning,
+        objective: Objective,
+        gradients: Sequence[tf.Tensor],
+        norm: tf.Tensor,
+        rate: tf.Tensor,
+        finite: tf.Tensor,
     ) -> None:
-        def apply() -> tf.Tensor:
+        def apply(due: tf.Tensor) -> tf.Tensor:
+            # What did not depend on the loop's variable would be computed before the loop, in passes of its own.
+            clipped = self._clip(gradients, norm, tf.cast(due, tf.float32))
             tuning.optimizer.learning_rate.assign(rate)
-            tuning.optimizer.apply(gradients, objective.variables)
+            tuning.optimizer.apply(clipped, objective.variables)
             return tf.constant(False)
 
         if self.replicas is not None:
-            tf.cond(finite, apply, lambda: tf.constant(False))
+            tf.cond(finite, lambda: apply(finite), lambda: tf.constant(False))
         else:  # A loop gone through once or never: XLA copies whatever a branch of a conditional changes.
-            tf.while_loop(lambda due: due, lambda _: (apply(),), (finite,), parallel_iterations=1)
+            tf.while_loop(lambda due: due, lambda due: (apply(due),), (finite,), parallel_iterations=1)
 
     def _apply_scaled(
         self,
@@ -231,11 +239,12 @@ class Trainer:
         skipped = tf.cast(~finite, tf.float32)
         return {"loss_scale": scale, "skipped": skipped, "overflows": tf.cast(count.read_value(), tf.float32)}
 
-    def _clip(self, gradients: Sequence[tf.Tensor], norm: tf.Tensor) -> list[tf.Tensor]:
-        if not self._clip_norm:
-            return list(gradients)
-        scale = self._clip_norm / tf.maximum(norm, self._clip_norm)
-        return [gradient * scale for gradient in gradients]
+    def _clip(self, gradients: Sequence[tf.Tensor], norm: tf.Tensor, share: tf.Tensor | None = None) -> list[tf.Tensor]:
+        """Returns a share of the gradients, clipped to the largest norm."""
+        scale = self._clip_norm / tf.maximum(norm, self._clip_norm) if self._clip_norm else None
+        if share is not None:
+            scale = share if scale is None else scale * share
+        return list(gradients) if scale is None else [gradient * scale for gradient in gradients]
 
     def _weights(self, objective: Objective) -> list[tf.Tensor]:
         return [tf.identity(variable.value) for variable in objective.variables] if self._log_norms else []
