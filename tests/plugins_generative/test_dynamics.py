@@ -151,3 +151,15 @@ def test_a_unet_takes_images_of_any_size_and_what_stands_beside() -> None:
 def test_vectors_have_no_frames() -> None:
     with pytest.raises(UsageError, match="needs images"):
         DiffusedFrames(VECTORS)
+
+
+@pytest.mark.parametrize(("family", "options"), [(RecurrentLatents, LATENTS), (DiffusedFrames, FRAMES)])
+def test_frames_can_be_of_bools_as_minatars_are(family: Any, options: dict[str, Any]) -> None:
+    model = family(Spaces(Box(0, 1, (5, 3, 1), np.bool_), Discrete(2)), **options)
+    segments = no_ends(runner(4, model.context, np.random.default_rng(0)))
+    for name in ("observation", "next_observation"):
+        segments[name] = segments[name] > 0
+    model.adapt(segments)
+    said = model.foresee(begun(model, segments), tf.constant(segments["action"][:, -1]), seed())
+    assert said.observation.dtype == tf.bool
+    assert said.observation.shape == (4, 5, 3, 1)
