@@ -22,5 +22,6 @@ def keep_memory() -> bool:
     with contextlib.suppress(AttributeError):  # another C library than GNU's
         options = (_MMAP_THRESHOLD, _EVERYTHING), (_TRIM_THRESHOLD, _EVERYTHING), (_ARENA_MAX, 1)
         mallopt = ctypes.CDLL(None).mallopt
-        return all([mallopt(*option) for option in options])
+        taken = [mallopt(*option) for option in options]  # each of them, whatever became of the one before
+        return all(taken)
     return False
