@@ -7,14 +7,10 @@ in memory. The networks of `keras` are those that Keras' and TensorFlow's own pa
 DCGAN's with batch normalisation, and for diffusion our U-Net, with the train_step of the page and its moving average.
 """
 
-import json
-import logging
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from turns import Contestant, Turn, serve
 
 SHAPE = (28, 28, 1)
 BATCHES = {"vae": 128, "gan": 64, "diffusion": 32}
@@ -24,9 +20,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "diffusion": {"network": "unet", "width": 32, "levels": 2, "depth": 1},
 }
 RATE, TURNS = 1e-4, 10
-
-Turn = Callable[[int], None]
-Contestant = Callable[[str], tuple[Turn, int, str]]
 
 
 def data(family: str) -> Any:
@@ -124,17 +117,5 @@ def plain_torch(family: str) -> tuple[Turn, int, str]:
 CONTESTANTS: dict[str, Contestant] = {"ours": ours, "keras": plain_keras, "torch": plain_torch}
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.ERROR)
-    contestant, family = sys.argv[1:]
-    turn, parameters, said = CONTESTANTS[contestant](family)
-    turn(3)  # compiles, and warms up
-    print(json.dumps({"parameters": parameters, "said": said}), flush=True)
-    for line in sys.stdin:
-        began = time.perf_counter()
-        turn(int(line))
-        print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(CONTESTANTS)

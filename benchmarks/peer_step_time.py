@@ -6,21 +6,14 @@ A line of JSON says that it is ready; each further one, the seconds of a turn. A
 batches of 32 images of 84 x 84 x 4 bytes that are in memory.
 """
 
-import json
-import logging
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from turns import Contestant, Turn, serve
 
 BATCH, CLASSES, SHAPE = 32, 10, (84, 84, 4)
 IMAGES = 10 * BATCH
 RATE = 1e-3
-
-Turn = Callable[[int], None]
-Contestant = Callable[[str], tuple[Turn, int, str]]
 
 
 def data() -> tuple[Any, Any]:
@@ -165,17 +158,5 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.ERROR)
-    contestant, network = sys.argv[1:]
-    turn, parameters, said = CONTESTANTS[contestant](network)
-    turn(3)  # compiles, and warms up
-    print(json.dumps({"parameters": parameters, "said": said}), flush=True)
-    for line in sys.stdin:
-        began = time.perf_counter()
-        turn(int(line))
-        print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(CONTESTANTS)

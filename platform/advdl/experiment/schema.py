@@ -338,15 +338,12 @@ ASKED_BY: Mapping[str, str] = {
 DEFAULT_TRACKERS = ("tensorboard",)
 """Trackers that are on, where they are installed, unless they are set to false."""
 
-_MODEL: Mapping[str, type[Section]] = {
-    "model": Model,
-    "trainer": Trainer,
-    "evaluation": ModelEvaluation,
-    "early_stopping": EarlyStopping,
-    "checkpoint": Checkpoint,
-    "log": Log,
-}
+_LOOP: Mapping[str, type[Section]] = {"early_stopping": EarlyStopping, "checkpoint": Checkpoint, "log": Log}
+_JUDGED: Mapping[str, type[Section]] = {"trainer": Trainer, "evaluation": Evaluation, **_LOOP}
+_MODEL: Mapping[str, type[Section]] = {"model": Model, "trainer": Trainer, "evaluation": ModelEvaluation, **_LOOP}
 
+_OF_AGENTS = {"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"}
+_DREAMS = {"steps": 5_000, "env": {"num": 10}, "evaluation": {"every": 500}, "log": {"every": 100}}
 _DATA = Slot("data", "digits", "what it is trained on")
 _OPTIMIZER = Slot("optimizer", "adam", "turns gradients into updates")
 _MODELS_OPTIMIZER = Slot("optimizer", "adam", "turns the model's gradients into updates")
@@ -359,19 +356,12 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.agent_work:build",
             main="agent",
             subject="env",
-            sections={
-                "env": Env,
-                "trainer": Trainer,
-                "evaluation": Evaluation,
-                "early_stopping": EarlyStopping,
-                "checkpoint": Checkpoint,
-                "log": Log,
-            },
+            sections={"env": Env, **_JUDGED},
             slots={
                 "agent": Slot("agent", "dqn", "what is trained"),
                 "optimizer": _OPTIMIZER,
             },
-            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            commands=_OF_AGENTS,
             overrides={"optimizers": "optimizer"},
             shorthands={"env": "id"},
         ),
@@ -380,25 +370,17 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.dream_work:build",
             main="agent",
             subject="env",
-            sections={
-                "env": Env,
-                "world_model": WorldModel,
-                "trainer": Trainer,
-                "evaluation": Evaluation,
-                "early_stopping": EarlyStopping,
-                "checkpoint": Checkpoint,
-                "log": Log,
-            },
+            sections={"env": Env, "world_model": WorldModel, **_JUDGED},
             slots={
                 "agent": Slot("agent", "dqn", "what is trained, in the model alone"),
                 "optimizer": _OPTIMIZER,
                 "sampler": Slot("sampler", "vae", "the model: what follows on an observation and an action"),
                 "sampler_optimizer": _MODELS_OPTIMIZER,
             },
-            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            commands=_OF_AGENTS,
             overrides={"optimizers": "optimizer"},
             shorthands={"env": "id"},
-            own={"steps": 5_000, "env": {"num": 10}, "evaluation": {"every": 500}, "log": {"every": 100}},
+            own=_DREAMS,
             beside={"sampler": "env"},
         ),
         Family(
@@ -406,25 +388,17 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.imagination_work:build",
             main="agent",
             subject="env",
-            sections={
-                "env": Env,
-                "world_model": Imagination,
-                "trainer": Trainer,
-                "evaluation": Evaluation,
-                "early_stopping": EarlyStopping,
-                "checkpoint": Checkpoint,
-                "log": Log,
-            },
+            sections={"env": Env, "world_model": Imagination, **_JUDGED},
             slots={
                 "agent": Slot("agent", "dqn", "what is trained, in the model alone"),
                 "optimizer": _OPTIMIZER,
                 "dynamics": Slot("dynamics", "diffusion", "the model: what follows on all that was seen and done"),
                 "dynamics_optimizer": _MODELS_OPTIMIZER,
             },
-            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            commands=_OF_AGENTS,
             overrides={"optimizers": "optimizer"},
             shorthands={"env": "id"},
-            own={"steps": 5_000, "env": {"num": 10}, "evaluation": {"every": 500}, "log": {"every": 100}},
+            own=_DREAMS,
             beside={"dynamics": "env"},
         ),
         Family(
@@ -432,22 +406,14 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.augmented_work:build",
             main="agent",
             subject="env",
-            sections={
-                "env": Env,
-                "data_model": DataModel,
-                "trainer": Trainer,
-                "evaluation": Evaluation,
-                "early_stopping": EarlyStopping,
-                "checkpoint": Checkpoint,
-                "log": Log,
-            },
+            sections={"env": Env, "data_model": DataModel, **_JUDGED},
             slots={
                 "agent": Slot("agent", "dqn", "what is trained"),
                 "optimizer": _OPTIMIZER,
                 "sampler": Slot("sampler", "diffusion", "the model: whole transitions"),
                 "sampler_optimizer": _MODELS_OPTIMIZER,
             },
-            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            commands=_OF_AGENTS,
             overrides={"optimizers": "optimizer"},
             shorthands={"env": "id"},
             beside={"sampler": "transitions"},
@@ -457,14 +423,7 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.meta_work:build",
             main="adapter",
             subject="tasks",
-            sections={
-                "meta": Meta,
-                "trainer": Trainer,
-                "evaluation": MetaEvaluation,
-                "early_stopping": EarlyStopping,
-                "checkpoint": Checkpoint,
-                "log": Log,
-            },
+            sections={"meta": Meta, "trainer": Trainer, "evaluation": MetaEvaluation, **_LOOP},
             slots={
                 "adapter": Slot("adapter", "maml", "learns how the learner adapts"),
                 "learner": Slot("learner", "regressor", "what adapts"),
@@ -499,15 +458,9 @@ FAMILIES: Mapping[str, Family] = {
             work="advdl.experiment.own_loop_work:build",
             main="agent",
             subject="env",
-            sections={
-                "env": OwnLoopEnv,
-                "evaluation": Evaluation,
-                "early_stopping": EarlyStopping,
-                "checkpoint": Checkpoint,
-                "log": Log,
-            },
+            sections={"env": OwnLoopEnv, "evaluation": Evaluation, **_LOOP},
             slots={"agent": Slot("agent", "sb3-ppo", "what is trained, in a learning loop of its own")},
-            commands={"evaluate": "advdl agent eval {}", "watch": "advdl agent watch {}"},
+            commands=_OF_AGENTS,
             shorthands={"env": "id"},
         ),
     )
