@@ -59,7 +59,12 @@ def test_first_states_are_the_same_with_and_without_xla(component: Component) ->
 @every_env
 def test_a_misspelt_param_names_the_nearest(component: Component) -> None:
     env = component.load()()
-    known = env.get_default_params()._fields[0]
+    params = env.get_default_params()
+    if params is None:
+        with pytest.raises(UsageError, match="has no params, and so no 'speed'"):
+            env.get_default_params(speed=1.0)
+        return
+    known = params._fields[0]
     with pytest.raises(UsageError) as caught:
         env.get_default_params(**{known + "x": 1.0})
     assert repr(known) in caught.value.hint

@@ -12,6 +12,8 @@ import gymnasium
 import tensorflow as tf
 from gymnasium.experimental.functional import FuncEnv
 
+from advdl.errors import UsageError
+
 State = Any
 """A nest of tensors, each with the batch as its first axis."""
 
@@ -33,6 +35,19 @@ class CompiledEnv(FuncEnv[State, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, Any
     action_space: gymnasium.Space[Any]
     max_episode_steps: ClassVar[int | None] = None
     reward_threshold: ClassVar[float | None] = None
+
+    def get_default_params(self, **overrides: Any) -> Params:
+        """Returns None: an env has no params unless it says so by a NamedTuple of them.
+
+        Args:
+            overrides: Values of params by name.
+
+        Raises:
+            UsageError: There is no param of that name.
+        """
+        if overrides:
+            raise UsageError(f"{type(self).__name__} has no params, and so no {next(iter(overrides))!r}")
+        return None
 
     def initial(self, rng: tf.Tensor, params: Params | None = None, *, batch_size: int = 1) -> State:
         """Draws the first states of ``batch_size`` episodes.
