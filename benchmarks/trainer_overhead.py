@@ -14,7 +14,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from measure import Report, Row, arguments_parser
@@ -31,12 +31,14 @@ FIGURES = {"overhead": "trainer", "noise": "twin"}
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-4")
     parser.add_argument("--updates", type=int, default=UPDATES, help=f"of a slice ({UPDATES})")
+    parser.add_argument("--units", type=int, nargs="+", default=UNITS, help="of the network's layers (128 128)")
     parser.add_argument("--pairs", type=int, default=PAIRS, help=f"slices of each loop in a round ({PAIRS})")
     given = parser.parse_args()
     from advdl.training.backend import start_tensorflow
 
     start_tensorflow()
-    loops = dict(zip(LOOPS, (through_trainer(), by_hand(), by_hand()), strict=True))
+    units = tuple(given.units)
+    loops = dict(zip(LOOPS, (through_trainer(units), by_hand(units), by_hand(units)), strict=True))
     for run in loops.values():
         run(2 * given.updates)  # compiles, and warms up
     rows = [one_round(number, loops, given) for number in given.seeds]
@@ -44,7 +46,7 @@ def main() -> int:
     return Report(
         title="The trainer's overhead over a fused loop written by hand",
         settings={
-            "units": "-".join(map(str, UNITS)),
+            "units": "-".join(map(str, given.units)),
             "batch": BATCH,
             "clip_norm": CLIP,
             "updates_a_slice": given.updates,
@@ -80,13 +82,13 @@ def timed(run: Callable[[int], None], updates: int) -> float:
     return time.perf_counter() - began
 
 
-def parts() -> tuple[Any, Any, Callable[[Any], Any], Callable[[Any], Any]]:
+def parts(units: Sequence[int]) -> tuple[Any, Any, Callable[[Any], Any], Callable[[Any], Any]]:
     """Returns a network, its optimizer, a loss of a batch and the batch of an update."""
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(0)
-    layers = [keras.layers.Dense(units, activation="relu") for units in UNITS]
+    layers = [keras.layers.Dense(width, activation="relu") for width in units]
     network = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)])
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(network.trainable_variables)
@@ -101,10 +103,10 @@ def parts() -> tuple[Any, Any, Callable[[Any], Any], Callable[[Any], Any]]:
     return network, optimizer, loss, batch
 
 
-def by_hand() -> Callable[[int], None]:
+def by_hand(units: Sequence[int]) -> Callable[[int], None]:
     import tensorflow as tf
 
-    network, optimizer, loss, batch = parts()
+    network, optimizer, loss, batch = parts(units)
     variables = network.trainable_variables
 
     @tf.function(jit_compile=True, autograph=False)
@@ -123,13 +125,13 @@ def by_hand() -> Callable[[int], None]:
     return lambda count: int(program(tf.constant(count, tf.int64))) and None
 
 
-def through_trainer() -> Callable[[int], None]:
+def through_trainer(units: Sequence[int]) -> Callable[[int], None]:
     import tensorflow as tf
 
     from advdl.training import FusedLoop, Learner, Objective, Trainer, Tuning
     from advdl.training.schedules import Constant
 
-    network, optimizer, loss, batch = parts()
+    network, optimizer, loss, batch = parts(units)
 
     class Regression(Learner):
         @property
