@@ -13,7 +13,39 @@ from advdl.rl.spaces import Spaces
 from advdl.training.learner import Batch
 
 
-class Recording:
+class Kept:
+    """What sources have in common that keep an env's steps in a ring and ask for no update.
+
+    Args:
+        ring: Where the steps are kept.
+    """
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+
+    def updates_in(self, env_steps: int) -> int:
+        """Returns 0."""
+        del env_steps
+        return 0
+
+    def add(self, transition: Transition) -> None:
+        """Stores one step of every env copy."""
+        self._ring.add(transition)
+
+    def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
+        """Returns 0."""
+        del env_steps
+        return tf.constant(0, tf.int64)
+
+    def feedback(self, batch: Batch, report: Mapping[str, tf.Tensor]) -> None:
+        """Nothing is learnt from it."""
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns the transitions and how many there were."""
+        return self._ring.state()
+
+
+class Recording(Kept):
     """Transitions in the order in which they were made.
 
     Args:
@@ -24,7 +56,7 @@ class Recording:
     """
 
     def __init__(self, spaces: Spaces, *, num_envs: int, capacity: int, batch_size: int = 1) -> None:
-        self._ring = Ring(spaces, num_envs=num_envs, capacity=capacity, n_step=1, gamma=1.0, frame_stack=0)
+        super().__init__(Ring(spaces, num_envs=num_envs, capacity=capacity, n_step=1, gamma=1.0, frame_stack=0))
         self._batch_size, self._num_envs = batch_size, num_envs
 
     def __len__(self) -> int:
@@ -41,28 +73,7 @@ class Recording:
             rows = slice(start, start + self._num_envs)
             self._ring.add({name: tf.constant(value[rows]) for name, value in transitions.items()})
 
-    def updates_in(self, env_steps: int) -> int:
-        """Returns 0."""
-        del env_steps
-        return 0
-
-    def add(self, transition: Transition) -> None:
-        """Stores one step of every env copy."""
-        self._ring.add(transition)
-
-    def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
-        """Returns 0."""
-        del env_steps
-        return tf.constant(0, tf.int64)
-
     def sample(self, seed: tf.Tensor, index: tf.Tensor) -> Batch:
         """Draws transitions, each with the same probability, with replacement."""
         del index
         return self._ring.batch(self._ring.draw(seed, self._batch_size))
-
-    def feedback(self, batch: Batch, report: Mapping[str, tf.Tensor]) -> None:
-        """Nothing is learnt from it."""
-
-    def state(self) -> dict[str, tf.Variable]:
-        """Returns the transitions and how many there were."""
-        return self._ring.state()

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from advdl.rl.recording import Kept
 from advdl.rl.replay_ring import Ring
-from advdl.rl.source import Transition
 from advdl.rl.spaces import Spaces
 from advdl.training.learner import Batch
 from advdl.training.randomness import fold
@@ -16,7 +16,7 @@ from advdl.training.randomness import fold
 _FIELDS = ("observation", "next_observation", "action", "reward", "terminated", "truncated")
 
 
-class SegmentRecording:
+class SegmentRecording(Kept):
     """Every step of several env copies, to be read as segments of steps in a row; it asks for no update.
 
     Args:
@@ -28,7 +28,7 @@ class SegmentRecording:
     """
 
     def __init__(self, spaces: Spaces, *, num_envs: int, capacity: int, length: int, batch_size: int) -> None:
-        self._ring = Ring(spaces, num_envs=num_envs, capacity=capacity, n_step=length, gamma=1.0, frame_stack=0)
+        super().__init__(Ring(spaces, num_envs=num_envs, capacity=capacity, n_step=length, gamma=1.0, frame_stack=0))
         self._num_envs, self._length, self._batch_size = num_envs, length, batch_size
 
     def transitions(self) -> dict[str, NDArray[Any]]:
@@ -37,20 +37,6 @@ class SegmentRecording:
         columns = {name: state[name].numpy()[:count] for name in _FIELDS}
         return {name: value.reshape(-1, self._num_envs, *value.shape[1:]) for name, value in columns.items()}
 
-    def updates_in(self, env_steps: int) -> int:
-        """Returns 0."""
-        del env_steps
-        return 0
-
-    def add(self, transition: Transition) -> None:
-        """Stores one step of every env copy."""
-        self._ring.add(transition)
-
-    def updates_due(self, env_steps: tf.Tensor) -> tf.Tensor:
-        """Returns 0."""
-        del env_steps
-        return tf.constant(0, tf.int64)
-
     def sample(self, seed: tf.Tensor, index: tf.Tensor) -> Batch:
         """Draws segments, each with the same probability, with replacement: each value ``[batch, length, ...]``."""
         del index
@@ -58,13 +44,6 @@ class SegmentRecording:
         step = tf.random.stateless_uniform([self._batch_size], seed, 0, starts, tf.int64)
         copy = tf.random.stateless_uniform([self._batch_size], fold(seed, 1), 0, self._num_envs, tf.int64)
         return self._ring.segments(step * self._num_envs + copy)
-
-    def feedback(self, batch: Batch, report: Mapping[str, tf.Tensor]) -> None:
-        """Nothing is learnt from it."""
-
-    def state(self) -> dict[str, tf.Variable]:
-        """Returns the transitions and how many there were."""
-        return self._ring.state()
 
 
 def draw_segments(record: Mapping[str, Any], length: int, count: int, seed: int) -> dict[str, NDArray[Any]]:
