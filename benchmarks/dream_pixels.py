@@ -40,7 +40,7 @@ DQN = {
 }
 MODEL = {
     "world_model.refit_every": 500,
-    "world_model.updates": 800,
+    "world_model.updates": 2400,
     "world_model.batch_size": 64,
     "world_model.imagined": 40,
     "world_model.envs": 64,

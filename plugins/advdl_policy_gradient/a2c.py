@@ -75,7 +75,7 @@ class A2C(ActorCritic):
         )
         super().__init__(spaces, settings)
 
-    def policy_loss(self, batch: Batch, log_prob: tf.Tensor, advantage: tf.Tensor) -> tuple[tf.Tensor, Aux]:
-        """Returns ``-mean(A log p)``."""
+    def policy_losses(self, batch: Batch, log_prob: tf.Tensor, advantage: tf.Tensor) -> Aux:
+        """Returns ``-A log p``."""
         del batch
-        return -tf.reduce_mean(advantage * log_prob), {}
+        return {"policy_loss": -advantage * log_prob}

@@ -107,21 +107,20 @@ class PPO(ActorCritic):
         """Says whether the policy has moved too far for the rest of the round."""
         return report["ppo/kl"] > self._kl_stop if self._kl_stop else tf.constant(False)
 
-    def policy_loss(self, batch: Batch, log_prob: tf.Tensor, advantage: tf.Tensor) -> tuple[tf.Tensor, Aux]:
-        """Returns the clipped surrogate; ``kl`` is Schulman's estimate ``mean(ratio - 1 - log ratio)``."""
+    def policy_losses(self, batch: Batch, log_prob: tf.Tensor, advantage: tf.Tensor) -> Aux:
+        """Returns the clipped surrogate; ``kl`` is Schulman's estimate, the mean of ``ratio - 1 - log ratio``."""
         change, clip = log_prob - batch["log_prob"], batch["clip"]
         ratio = tf.exp(change)
         clipped = tf.clip_by_value(ratio, 1.0 - clip, 1.0 + clip)
-        loss = -tf.reduce_mean(tf.minimum(ratio * advantage, clipped * advantage))
-        outside = tf.reduce_mean(tf.cast(tf.abs(ratio - 1.0) > clip, tf.float32))
-        distance = tf.reduce_mean(ratio - 1.0 - change)
-        return loss, {"kl": distance, "clip_fraction": outside, "clip": tf.reduce_mean(clip)}
+        outside = tf.cast(tf.abs(ratio - 1.0) > clip, tf.float32)
+        loss = -tf.minimum(ratio * advantage, clipped * advantage)
+        return {"policy_loss": loss, "kl": ratio - 1.0 - change, "clip_fraction": outside, "clip": clip}
 
-    def value_loss(self, batch: Batch, value: tf.Tensor) -> tf.Tensor:
-        """Returns the squared error, where asked the greater of that and the clipped value's."""
+    def value_losses(self, batch: Batch, value: tf.Tensor) -> tf.Tensor:
+        """Returns the squared errors, where asked the greater of each and the clipped value's."""
         if not self._value_clip:
-            return super().value_loss(batch, value)
+            return super().value_losses(batch, value)
         before = batch["value"]
         near = before + tf.clip_by_value(value - before, -self._value_clip, self._value_clip)
         errors = [tf.square(guess - batch["target"]) for guess in (value, near)]
-        return tf.reduce_mean(tf.maximum(*errors))
+        return tf.maximum(*errors)

@@ -85,10 +85,10 @@ class REINFORCE(ActorCritic):
             known, target = tf.cast(whole, tf.float32), credit
         return {"advantage": self._weighted(credit, known), "target": target}
 
-    def policy_loss(self, batch: Batch, log_prob: tf.Tensor, advantage: tf.Tensor) -> tuple[tf.Tensor, Aux]:
-        """Returns ``-mean(G log p)``."""
+    def policy_losses(self, batch: Batch, log_prob: tf.Tensor, advantage: tf.Tensor) -> Aux:
+        """Returns ``-G log p``."""
         del batch
-        return -tf.reduce_mean(advantage * log_prob), {}
+        return {"policy_loss": -advantage * log_prob}
 
     def _weighted(self, credit: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         """Weights steps of unknown credit with 0 and the others so that a mean over all is a mean over them."""

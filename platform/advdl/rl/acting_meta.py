@@ -98,8 +98,7 @@ class ActingMetaEngine:
         params = self._tasks.draw(self._streams["tasks"].at(iteration), self._meta_batch)
         seeds = {name: self._streams[name].at(iteration) for name in ("before", "after", "update")}
         batch, figures = self._player.meta_batch(params, self._meta_batch, seeds)
-        for name, value in figures.items():
-            self.metrics.add(name, value)
+        self.metrics.add_all(figures)
         return batch
 
 

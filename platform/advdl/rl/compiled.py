@@ -176,8 +176,7 @@ class CompiledEngine:
                 **acted.extras,
             }
         )
-        for name, value in acted.metrics.items():
-            self.metrics.add(f"act/{name}", value)
+        self.metrics.add_all({f"act/{name}": value for name, value in acted.metrics.items()})
         self._go_on(following, next_observation, acted.carry, terminated | truncated, seeds["reset"])
 
     def _count_steps(self, reward: tf.Tensor) -> tf.Tensor:
@@ -201,8 +200,8 @@ class CompiledEngine:
         ended = tf.cast(done, tf.float32)
         count = tf.reduce_sum(ended)
         length = tf.cast(self._episode_length, tf.float32)
-        self.metrics.add("rollout/return", tf.reduce_sum(ended * self._episode_return), count)
-        self.metrics.add("rollout/length", tf.reduce_sum(ended * length), count)
+        sums = {"return": tf.reduce_sum(ended * self._episode_return), "length": tf.reduce_sum(ended * length)}
+        self.metrics.add_all({f"rollout/{name}": value for name, value in sums.items()}, count)
         self._episode_return.assign(self._episode_return * (1.0 - ended))
         self._episode_length.assign(tf.where(done, 0, self._episode_length))
 

@@ -283,11 +283,9 @@ class HostEngine:
 
     def _report(self, figures: tf.Tensor) -> None:
         """Adds one step's figures: step by step, so that how steps are staged changes no bit of a sum."""
-        for index, name in enumerate(self._metric_names):
-            self.metrics.add(name, figures[index])
+        self.metrics.add_all({name: figures[index] for index, name in enumerate(self._metric_names)})
         returns, lengths, count = tf.unstack(figures[-3:])
-        self.metrics.add("rollout/return", returns, count)
-        self.metrics.add("rollout/length", lengths, count)
+        self.metrics.add_all({"rollout/return": returns, "rollout/length": lengths}, count)
 
 
 def _for_each(count: tf.Tensor, action: Callable[[tf.Tensor], None], healthy: tf.Variable | None = None) -> None:

@@ -71,8 +71,7 @@ class HostMetaEngine:
 
     def build(self) -> None:
         """Traces the program of an update; after it every variable of the run exists."""
-        for name in ("before", "after"):
-            self.metrics.add(f"rollout/return_{name}", tf.constant(0.0), 0.0)
+        self.metrics.add_all({f"rollout/return_{name}": tf.constant(0.0) for name in ("before", "after")}, 0.0)
         support = self._player.sample_spec(self._meta_batch)
         self._learn.get_concrete_function({"support": support, "query": dict(support)})
 
@@ -102,8 +101,7 @@ class HostMetaEngine:
         params = self._tasks.draw(self._streams["tasks"].at(iteration), self._meta_batch)
         seeds = {name: self._streams[name].at(iteration) for name in ("before", "after", "update")}
         batch, figures = self._player.meta_batch(params, self._meta_batch, seeds)
-        for name, value in figures.items():
-            self.metrics.add(name, value)
+        self.metrics.add_all(figures)
         return batch
 
 

@@ -42,9 +42,7 @@ class PlayedUpdates:
 
         def body(epoch: tf.Tensor) -> tuple[tf.Tensor]:
             report = self._trainer.update(batch, self._seeds.at(self._trainer.updates.read_value()))
-            for name, value in report.items():
-                if value.shape.rank == 0:
-                    self._metrics.add(f"learn/{name}", value)
+            self._metrics.add_report(report)
             return (epoch + 1,)
 
         def go_on(epoch: tf.Tensor) -> tf.Tensor:

@@ -64,9 +64,7 @@ class Updating:
         batch = self._source.sample(self._sample.at(step), index)
         report = (update or self._trainer.update)(batch, self._update.at(step), env_steps)
         self._source.feedback(batch, report)
-        for name, value in report.items():
-            if value.shape.rank == 0:
-                self._metrics.add(f"learn/{name}", value)
+        self._metrics.add_report(report)
         return (index + 1,)
 
 

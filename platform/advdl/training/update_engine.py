@@ -85,7 +85,4 @@ class UpdateEngine:
         )
 
     def _iterate(self, update: tf.Tensor) -> None:
-        report = self.trainer.update(self._batch(update), self._seeds.at(update))
-        for name, value in report.items():
-            if value.shape.rank == 0:
-                self.metrics.add(f"learn/{name}", value)
+        self.metrics.add_report(self.trainer.update(self._batch(update), self._seeds.at(update)))
