@@ -19,7 +19,7 @@ from typing import Any
 
 from measure import Report, Row, arguments_parser, say
 from peer_generative_speed import BATCHES, CONTESTANTS, SHAPE, tunings
-from step_time import Process
+from turns import Process
 
 STEPS = {"vae": 60, "gan": 6, "diffusion": 12}
 COPIES = (16, 256, 4096)
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def rounds(family: str, arguments: argparse.Namespace) -> tuple[list[Row], Row]:
-    contestants = {name: Process(name, family, PEER) for name in arguments.contestants}
+    contestants = {name: Process(PEER, name, family) for name in arguments.contestants}
     facts = {name: process.facts for name, process in contestants.items()}
     say(f"{family}: {facts}")
     rows = []

@@ -11,42 +11,14 @@ Needs the extra: pip install 'advdl[sb3]' for torch
 """
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 from measure import Report, Row, arguments_parser, say
 from peer_step_time import BATCH, CONTESTANTS, SHAPE
+from turns import Process
 
 STEPS = {"resnet18": 10, "impala": 30}
-
-
-class Process:
-    """A contestant that trains when it is told to, by the script ``peer``."""
-
-    def __init__(self, contestant: str, network: str, peer: str = "peer_step_time.py") -> None:
-        command = [sys.executable, str(Path(__file__).with_name(peer)), contestant, network]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.facts = self._answer()
-
-    def milliseconds(self, steps: int) -> float:
-        """Trains; returns the time of a step."""
-        print(steps, file=self._process.stdin, flush=True)
-        return float(1e3 * self._answer()["seconds"] / steps)
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.communicate()
-
-    def _answer(self) -> Row:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise SystemExit(f"{self._process.args} ended with {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
 
 
 def main() -> int:
@@ -62,7 +34,7 @@ def main() -> int:
 
 
 def rounds(network: str, arguments: argparse.Namespace) -> tuple[list[Row], Row]:
-    contestants = {name: Process(name, network) for name in arguments.contestants}
+    contestants = {name: Process("peer_step_time.py", name, network) for name in arguments.contestants}
     facts = {name: process.facts for name, process in contestants.items()}
     say(f"{network}: {facts}")
     rows = []
