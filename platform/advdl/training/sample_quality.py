@@ -15,6 +15,8 @@ Rows = NDArray[Any]
 
 _HIDDEN = 64
 _COMPONENTS = 32
+_BLOCK = 1_024
+"""Rows whose distances to all others are held at once: those of 48,000 rows to each other are 18 GB."""
 
 
 def frechet_distance(one: Rows, two: Rows) -> float:
@@ -46,17 +48,28 @@ def precision_recall(real: Rows, drawn: Rows, neighbours: int = 3) -> tuple[floa
         drawn: Features ``[samples, features]``.
         neighbours: k.
     """
-    across = distances(drawn, real)
-    radii = [np.sort(distances(rows, rows), axis=1)[:, neighbours] for rows in (real, drawn)]
-    precision = (across <= radii[0][None, :]).any(axis=1).mean()
-    recall = (radii[1][None, :] >= across.T).any(axis=1).mean()
-    return float(precision), float(recall)
+    real_radii, drawn_radii = _radii(real, neighbours), _radii(drawn, neighbours)
+    among_real, reached = np.zeros(len(drawn), np.bool_), np.zeros(len(real), np.bool_)
+    for block in _blocks(drawn):
+        across = distances(drawn[block], real)
+        among_real[block] = (across <= real_radii[None, :]).any(axis=1)
+        reached |= (across <= drawn_radii[block, None]).any(axis=0)
+    return float(among_real.mean()), float(reached.mean())
 
 
 def nearest(rows: Rows, others: Rows) -> Rows:
     """Returns the distance of each row to the nearest of the others, ``[rows]``."""
-    least: Rows = distances(rows, others).min(axis=1)
-    return least
+    return np.concatenate([distances(rows[block], others).min(axis=1) for block in _blocks(rows)])
+
+
+def _radii(rows: Rows, neighbours: int) -> Rows:
+    """Returns the distance of each row to its k-th neighbour, itself being none."""
+    found = [np.partition(distances(rows[block], rows), neighbours, axis=1)[:, neighbours] for block in _blocks(rows)]
+    return np.concatenate(found)
+
+
+def _blocks(rows: Rows) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK)]
 
 
 def distances(one: Rows, two: Rows) -> Rows:
