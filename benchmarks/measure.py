@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -114,6 +115,28 @@ def advdl(arguments: Sequence[str], folder: Path, cache: Path) -> Finished:
 def only_run(folder: Path) -> Path | None:
     """Returns the folder of the run under ``folder/runs``, once it is there."""
     return next((path.parent for path in folder.glob("runs/*/*/*/run.json")), None)
+
+
+def kept_run(command: Sequence[str], folder: Path, cache: Path) -> int:
+    """Begins the one run of ``folder``, goes on with it if it was cut off, or leaves it if it has ended.
+
+    Returns:
+        The exit code.
+    """
+    run = only_run(folder)
+    if run is not None and ended(run):
+        return 0
+    if run is not None and list(run.glob("checkpoints/step-*")):
+        return advdl(["runs", "resume", str(run), "--quiet"], folder, cache).code
+    if run is not None:  # cut off before it had saved anything
+        shutil.rmtree(run)
+    return advdl(command, folder, cache).code
+
+
+def ended(run: Path) -> Row:
+    """Returns a run's final evaluation, empty where there is none yet."""
+    finals = [row for row in journal(run / "evaluations.jsonl") if row["kind"] == "final"]
+    return finals[-1] if finals else {}
 
 
 def journal(path: Path) -> list[Row]:

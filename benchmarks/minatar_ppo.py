@@ -19,13 +19,26 @@ import argparse
 import contextlib
 import hashlib
 import json
-import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-from measure import ROOT, Report, Row, advdl, arguments_parser, journal, only_run, ratio, say, sets, shown, workplace
+from measure import (
+    ROOT,
+    Report,
+    Row,
+    arguments_parser,
+    ended,
+    journal,
+    kept_run,
+    only_run,
+    ratio,
+    say,
+    sets,
+    shown,
+    workplace,
+)
 from results import Results
 
 from advdl.experiment.provenance import git_state
@@ -93,22 +106,9 @@ def one(game: str, seed: int, arguments: argparse.Namespace, folder: Path, recip
 
 def train(game: str, seed: int, arguments: argparse.Namespace, place: Path, cache: Path) -> int:
     """Begins a run, or goes on with the one that is there; returns the exit code."""
-    run = only_run(place)
-    if run is not None and ended(run):
-        return 0
-    if run is not None and list(run.glob("checkpoints/step-*")):
-        return advdl(["runs", "resume", str(run), "--quiet"], place, cache).code
-    if run is not None:  # cut off before it had saved anything
-        shutil.rmtree(run)
     command = ["agent", "train", "--env", f"MinAtar-{game}", "--agent", "ppo", "--seed", str(seed), "--quiet"]
     command += ["--steps", str(arguments.steps), *sets(LIKE_REJAX if arguments.peer else {})]
-    return advdl(command, place, cache).code
-
-
-def ended(run: Path) -> Row:
-    """Returns a run's final evaluation, empty where there is none yet."""
-    finals = [row for row in journal(run / "evaluations.jsonl") if row["kind"] == "final"]
-    return finals[-1] if finals else {}
+    return kept_run(command, place, cache)
 
 
 def pace(lines: list[Row]) -> float | None:

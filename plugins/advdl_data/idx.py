@@ -14,7 +14,7 @@ from advdl.training import Data, Dataset, DataSpec
 from advdl.training.dataset import image_space
 
 _UNSIGNED_BYTE = 0x08
-_HINT = "apt-get install dataset-fashion-mnist brings some to /usr/share/dataset-fashion-mnist"
+_HINT = "apt-get install dataset-fashion-mnist brings some to /usr/share/datasets/fashion-mnist"
 
 
 class Idx(Data):
@@ -26,7 +26,7 @@ class Idx(Data):
     """
 
     def __init__(
-        self, *, path: str = "/usr/share/dataset-fashion-mnist", part: Literal["train", "t10k"] = "train"
+        self, *, path: str = "/usr/share/datasets/fashion-mnist", part: Literal["train", "t10k"] = "train"
     ) -> None:
         self._folder, self._part = Path(path), part
 

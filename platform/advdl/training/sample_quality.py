@@ -15,6 +15,8 @@ Rows = NDArray[Any]
 
 _HIDDEN = 64
 _COMPONENTS = 32
+_ENOUGH = 10_000
+"""Rows that a classifier learns from at most: more take minutes, and hardly change what it looks at."""
 _BLOCK = 1_024
 """Rows whose distances to all others are held at once: those of 48,000 rows to each other are 18 GB."""
 
@@ -104,7 +106,8 @@ def features_of(real: Dataset) -> Features:
     flat, scale = _flat(real.x), max(float(np.abs(real.x).max()), 1e-9)
     if isinstance(real.spec.c, gymnasium.spaces.Discrete) and real.c is not None:
         fitted = sklearn("neural_network").MLPClassifier((_HIDDEN,), max_iter=600, random_state=0)
-        fitted.fit(flat / scale, real.c)
+        rows = np.random.default_rng(0).permutation(len(flat))[:_ENOUGH] if len(flat) > _ENOUGH else slice(None)
+        fitted.fit(flat[rows] / scale, real.c[rows])
         weights, bias = fitted.coefs_[0], fitted.intercepts_[0]
         name = f"{_HIDDEN} hidden units of a classifier of the training data"
         return Features(name, lambda x: np.maximum(_flat(x) / scale @ weights + bias, 0.0))
