@@ -3,15 +3,29 @@
 Runs `advdl agent train --env MinAtar-GAME --agent AGENT --backbone NAME --seed N` with the agent's recipe, 2 million
 env steps, and lists the interquartile mean of all final evaluations' episodes over the seeds, the parameters of what
 acts, and env steps per second. The networks are the small ones for reinforcement learning, at their default sizes.
+
+It is long: `--results FILE` keeps what has ended, and with `--runs FOLDER` a run that was cut off goes on.
 """
 
 import argparse
+import contextlib
 import statistics
 import sys
 from pathlib import Path
 
 import numpy as np
-from measure import Report, Row, advdl, arguments_parser, journal, only_run, say, shown, workplace
+from measure import (
+    Report,
+    Results,
+    Row,
+    arguments_parser,
+    ended,
+    journal,
+    kept_run,
+    only_run,
+    recipe_digest,
+    workplace,
+)
 from minatar_ppo import pace
 
 BACKBONES = ("minatar_cnn", "resnet", "inception", "densenet", "attention")
@@ -23,10 +37,12 @@ def main() -> int:
     parser.add_argument("--agents", nargs="+", default=["ppo", "dqn"], help="ppo dqn")
     parser.add_argument("--backbones", nargs="+", default=list(BACKBONES), help=" ".join(BACKBONES))
     parser.add_argument("--steps", type=int, default=2_000_000, help="env steps of a run (2000000)")
+    parser.add_argument("--runs", type=Path, help="keep the runs here instead of in a temporary folder")
+    parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
     arguments = parser.parse_args()
-    with workplace() as folder:
+    with contextlib.nullcontext(arguments.runs) if arguments.runs else workplace() as folder:
         rows = [
-            one(game, agent, backbone, seed, arguments.steps, folder)
+            known(game, agent, backbone, seed, arguments, folder.resolve())
             for seed in arguments.seeds
             for game in arguments.games
             for agent in arguments.agents
@@ -35,26 +51,27 @@ def main() -> int:
     return report(rows, arguments).emit(as_json=arguments.json)
 
 
-def one(game: str, agent: str, backbone: str, seed: int, steps: int, folder: Path) -> Row:
+def known(game: str, agent: str, backbone: str, seed: int, arguments: argparse.Namespace, folder: Path) -> Row:
+    plugin = {"ppo": "policy_gradient", "dqn": "dqn"}[agent]
+    digest = recipe_digest(f"advdl_{plugin}/recipes/{agent}/advdl_MinAtar-{game}-v0.toml")
+    asked = {"game": game, "agent": agent, "backbone": backbone, "seed": seed, "steps": arguments.steps}
+    return Results(arguments.results, digest).row(lambda: one(asked, folder), **asked)
+
+
+def one(asked: Row, folder: Path) -> Row:
+    game, agent, backbone, seed = (asked[name] for name in ("game", "agent", "backbone", "seed"))
     place = folder / f"{game}-{agent}-{backbone}-{seed}"
     command = ["agent", "train", "--env", f"MinAtar-{game}", "--agent", agent, "--backbone", backbone]
-    command += ["--seed", str(seed), "--steps", str(steps), "--set", "evaluation.every=0", "--quiet"]
-    done = advdl(command, place, folder / "cache")
-    run = only_run(place)
-    final = journal(run / "evaluations.jsonl")[-1:] if run and not done.code else []
-    row = {
-        "game": game,
-        "agent": agent,
-        "backbone": backbone,
-        "seed": seed,
-        "return_iqm": done.data.get("evaluation", {}).get("return/iqm"),
+    command += ["--seed", str(seed), "--steps", str(asked["steps"]), "--set", "evaluation.every=0", "--quiet"]
+    code, run = kept_run(command, place, folder / "cache"), only_run(place)
+    if code or run is None:
+        raise SystemExit(f"{game}, {agent}, {backbone}, seed {seed}: advdl exited with {code}")
+    return {
+        "return_iqm": ended(run)["return/iqm"],
         "parameters": parameters(game, backbone),
-        "steps_per_second": pace(journal(run / "metrics.jsonl")) if run else None,
-        "exit_code": done.code,
-        "returns": final[0]["returns"] if final else [],
+        "steps_per_second": pace(journal(run / "metrics.jsonl")),
+        "returns": ended(run)["returns"],
     }
-    say(f"{game}, {agent}, {backbone}, seed {seed}: {shown(row['return_iqm'])}, {done.seconds:.0f} s")
-    return row
 
 
 def parameters(game: str, backbone: str) -> int:
