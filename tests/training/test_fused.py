@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from advdl.training import FusedLoop, RunningMeans, Stream
+from advdl.training.state import read
 
 
 def counter(jit=True, chunk_seconds=1.0, sick_at=None):
@@ -74,6 +75,22 @@ def test_means_survive_a_round_trip_through_their_state():
     assert set(means.state()) == {"a/sum", "a/count", "b/sum", "b/count"}
     means.reset()
     assert means.read() == {}
+
+
+def test_means_of_many_names_are_kept_apart_whatever_they_are_added_with():
+    means, names = RunningMeans(), [f"n{index}" for index in range(150)]
+    means.add_all({name: tf.constant(float(index)) for index, name in enumerate(names)})
+    means.add_all({"n149": tf.constant(1.0), "n3": tf.constant(float("nan")), "n1": tf.constant(5.0)}, 2.0)
+    assert means.read() == {**{f"n{index}": float(index) for index in range(150)}, "n1": 2.0, "n149": 50.0}
+
+
+def test_what_is_assigned_to_the_state_of_means_is_what_they_go_on_from():
+    one, other = RunningMeans(), RunningMeans()
+    one.add_all({"a": tf.constant(3.0), "b": tf.constant(4.0)})
+    other.add_all({"b": tf.constant(9.0), "a": tf.constant(9.0)})
+    for name, value in read(one.state()).items():
+        other.state()[name].assign(value)
+    assert other.read() == one.read() == {"a": 3.0, "b": 4.0}
 
 
 def test_streams_differ_by_seed_purpose_and_step():

@@ -86,21 +86,18 @@ class _Vectors:
         return name in self._places
 
     def add(self, values: Mapping[str, tf.Tensor], weight: tf.Tensor | float) -> None:
-        placed = {self._places[name]: tf.cast(value, tf.float32) for name, value in values.items()}
-        finite = {place: tf.math.is_finite(value) for place, value in placed.items()}
-        weight = tf.cast(weight, tf.float32)
-        self._sums.assign_add(self._row({place: tf.where(finite[place], placed[place], 0.0) for place in placed}))
-        self._counts.assign_add(self._row({place: tf.where(finite[place], weight, 0.0) for place in placed}))
+        row, named = self._row(values)
+        finite = tf.math.is_finite(row)
+        self._sums.assign_add(tf.where(finite, row, 0.0))
+        self._counts.assign_add(tf.where(finite, named * tf.cast(weight, tf.float32), 0.0))
 
-    def _row(self, values: Mapping[int, tf.Tensor]) -> tf.Tensor:
-        """Returns scalars at their places and zeros elsewhere."""
-        pieces: list[tf.Tensor] = []
-        at = 0
-        for place, value in sorted(values.items()):
-            pieces += [tf.zeros([place - at])] if place > at else []
-            pieces.append(tf.reshape(value, [1]))
-            at = place + 1
-        return tf.concat([*pieces, tf.zeros([self._room - at])], axis=0)
+    def _row(self, values: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, Array]:
+        """Returns scalars at their places and zeros elsewhere; and ones at their places and zeros elsewhere."""
+        named, pieces, at = np.zeros(self._room, np.float32), [], 0
+        for place, value in sorted((self._places[name], value) for name, value in values.items()):
+            pieces += [tf.zeros([place - at]), tf.reshape(tf.cast(value, tf.float32), [1])]
+            named[place], at = 1.0, place + 1
+        return tf.concat([*pieces, tf.zeros([self._room - at])], axis=0), named
 
     def read(self) -> dict[str, tuple[float, float]]:
         sums, counts = self._sums.numpy(), self._counts.numpy()

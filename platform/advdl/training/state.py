@@ -12,7 +12,8 @@ from advdl.training.tensors import Array
 __all__ = ["Array", "State", "assign", "backing", "read"]
 
 State = Mapping[str, tf.Variable | keras.Variable | Array]
-"""Live values by stable, unique names: variables, or arrays that are filled in place."""
+"""Live values by stable, unique names: variables, arrays that are filled in place, or what else TensorFlow can read as
+a tensor and has ``assign``, such as one place of a variable."""
 
 
 def read(state: State) -> dict[str, tf.Tensor]:
