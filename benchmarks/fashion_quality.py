@@ -3,14 +3,16 @@
 Runs `advdl model train MODEL --data idx` with each model's default network, on 48,000 of the 60,000 training images,
 and has `advdl model evaluate --samples` judge 10,000 samples by the measures of the digits: Frechet distance to the
 training images in the space of the 64 hidden units of a classifier of them, precision and recall, copying, TSTR, the
-least recall of a class. `advdl model sample` draws a sheet, a column a class.
+least recall of a class. `advdl model sample` draws a sheet, a row a class.
 
-Runs are kept with `--runs FOLDER`, and one that was cut off goes on; sheets are there then, as MODEL-SEED.png. Needs
-Debian's package dataset-fashion-mnist.
+Runs are kept with `--runs FOLDER`, and one that was cut off goes on; sheets are there then, as MODEL-SEED.png. A
+run is gone on with only under the settings it began with. Needs Debian's package dataset-fashion-mnist.
 """
 
 import argparse
 import contextlib
+import hashlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,9 @@ def known(model: str, seed: int, arguments: argparse.Namespace, folder: Path, re
 
 
 def one(model: str, seed: int, samples: int, folder: Path) -> Row:
-    place, cache, options = folder / f"{model}-{seed}", folder / "cache", SHARED | MODELS[model]
+    options = SHARED | MODELS[model]
+    settings = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
+    place, cache = folder / f"{model}-{seed}-{settings}", folder / "cache"
     command = ["model", "train", model, "--data", "idx", "--seed", str(seed), "--quiet", *sets(options)]
     code, run = kept_run(command, place, cache), only_run(place)
     if code or run is None:
@@ -74,7 +78,7 @@ def one(model: str, seed: int, samples: int, folder: Path) -> Row:
     judged = advdl(["model", "evaluate", str(run), "--samples", str(samples)], place, cache)
     if judged.code:
         raise SystemExit(f"{model}, seed {seed}: advdl model evaluate exited with {judged.code}")
-    return {"model": model, "seed": seed, "samples": samples, **judged.data, "options": options}
+    return judged.data
 
 
 def summary(rows: list[Row]) -> list[Row]:

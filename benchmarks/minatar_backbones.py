@@ -52,18 +52,18 @@ def main() -> int:
 
 
 def known(game: str, agent: str, backbone: str, seed: int, arguments: argparse.Namespace, folder: Path) -> Row:
-    plugin = {"ppo": "policy_gradient", "dqn": "dqn"}[agent]
-    digest = recipe_digest(f"advdl_{plugin}/recipes/{agent}/advdl_MinAtar-{game}-v0.toml")
+    plugins = ("policy_gradient", "dqn")
+    digest = recipe_digest(*(f"advdl_{name}/recipes/{agent}/advdl_MinAtar-{game}-v0.toml" for name in plugins))
     asked = {"game": game, "agent": agent, "backbone": backbone, "seed": seed, "steps": arguments.steps}
-    return Results(arguments.results, digest).row(lambda: one(asked, folder), **asked)
+    return Results(arguments.results, digest).row(lambda: one(asked, folder / digest), **asked)
 
 
 def one(asked: Row, folder: Path) -> Row:
     game, agent, backbone, seed = (asked[name] for name in ("game", "agent", "backbone", "seed"))
-    place = folder / f"{game}-{agent}-{backbone}-{seed}"
+    place = folder / f"{game}-{agent}-{backbone}-{seed}-{asked['steps']}"
     command = ["agent", "train", "--env", f"MinAtar-{game}", "--agent", agent, "--backbone", backbone]
     command += ["--seed", str(seed), "--steps", str(asked["steps"]), "--set", "evaluation.every=0", "--quiet"]
-    code, run = kept_run(command, place, folder / "cache"), only_run(place)
+    code, run = kept_run(command, place, folder.parent / "cache"), only_run(place)
     if code or run is None:
         raise SystemExit(f"{game}, {agent}, {backbone}, seed {seed}: advdl exited with {code}")
     return {
