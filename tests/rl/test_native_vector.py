@@ -15,7 +15,8 @@ from advdl.errors import RunError, UsageError
 from advdl.plugin.host import PluginHost
 from advdl.rl.env_faults import EnvFaultError
 from advdl.rl.env_names import resolve_env_id
-from advdl.rl.native_steppers import EnvPoolStepper, SameStepStepper, make_stepper
+from advdl.rl.envpool_stepper import EnvPoolStepper
+from advdl.rl.native_steppers import SameStepStepper, make_stepper
 from advdl.rl.native_vector import NativeVectorEnv
 from advdl.rl.spaces import Spaces
 

@@ -26,6 +26,7 @@ class Episodes:
     def __init__(self, env: Any, first_carry: Any, seed: int) -> None:
         self._env, self._first_carry, self._seed = env, first_carry, seed
         self._space = env.single_observation_space
+        self._carries = bool(tf.nest.flatten(first_carry))  # asked once: walking an empty nest takes 0.1 ms
         self._nested = isinstance(self._space, spaces.Dict | spaces.Tuple)
         self._dtypes = [stored_dtype(leaf) for _, leaf in leaves(self._space)]
         self.carry: Any = first_carry
@@ -84,7 +85,7 @@ class Episodes:
         count = len(self.observation)
         self.returns, self.lengths = found[0].copy(), found[1].copy()
         self.observation = list(found[3 : 3 + count])
-        if tf.nest.flatten(self._first_carry):
+        if self._carries:
             self.carry = tf.nest.pack_sequence_as(self._first_carry, list(found[3 + count :]))
         if isinstance(self._env, HostVectorEnv):
             self._env.restore(found[2].tobytes(), unflatten(self._space, self.observation))
@@ -111,11 +112,12 @@ class Episodes:
         self._ended = float(self.returns[done].sum()), float(self.lengths[done].sum()), int(done.sum())
         self.returns[done] = 0.0
         self.lengths[done] = 0
-        self.carry = tf.nest.map_structure(
-            lambda now, first: np.where(done.reshape(-1, *[1] * (now.ndim - 1)), first, now),
-            self.carry,
-            self._first_carry,
-        )
+        if self._carries:
+            self.carry = tf.nest.map_structure(
+                lambda now, first: np.where(done.reshape(-1, *[1] * (now.ndim - 1)), first, now),
+                self.carry,
+                self._first_carry,
+            )
 
     def _with_final(self, seen: Leaves, final: Any, done: NDArray[np.bool_]) -> Leaves:
         rows = np.flatnonzero(done)

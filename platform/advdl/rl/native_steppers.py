@@ -5,7 +5,6 @@ Gymnasium's own vector envs, begin with the step after (``NEXT_STEP``), whose ac
 no transition, and must not be learnt from.
 """
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 
 from advdl.errors import RunError, UsageError
 from advdl.rl.env_names import gymnasium_id
-
-Step = tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+from advdl.rl.envpool_stepper import EnvPoolStepper, Step
 
 _CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv"
 
@@ -116,61 +114,6 @@ class CartPoleStepper(SameStepStepper):
         return env.state.T.astype(np.float32), reward, terminated, truncated, {"final_obs": seen}
 
 
-class EnvPoolStepper:
-    """EnvPool, whose copies begin anew with the next step and its action lost: they are reset at once instead.
-
-    Args:
-        env_id: The env; what stands before a slash, such as ``ALE/``, does not count.
-        num_envs: How many copies.
-        options: What ``envpool.make`` takes besides.
-
-    Raises:
-        UsageError: EnvPool is not installed, or has no such env.
-        RunError: The env cannot be made.
-    """
-
-    def __init__(self, env_id: str, num_envs: int, options: Mapping[str, Any]) -> None:
-        self._envpool: Any = _import_envpool()
-        self._name = env_id.rpartition("/")[2]
-        if self._name not in self._envpool.list_all_envs():
-            raise UsageError(
-                f"EnvPool has no env {self._name!r}", hint="python -c 'import envpool; print(envpool.list_all_envs())'"
-            )
-        self._num_envs, self._options, self._seed = num_envs, dict(options), -1
-        self._make(0)
-        self.observation_space, self.action_space = self._env.observation_space, self._env.action_space
-
-    def reset(self, seed: int) -> Any:
-        """Begins an episode in every copy; EnvPool takes a seed only where it makes the copies."""
-        if seed != self._seed:
-            self._env.close()
-            self._make(seed)
-        return self._env.reset()[0]
-
-    def step(self, actions: NDArray[Any]) -> Step:
-        """Makes a step, and resets the copies whose episodes it ended."""
-        seen, reward, terminated, truncated, _ = self._env.step(actions)
-        ended = terminated | truncated
-        if not ended.any():
-            return seen, reward, terminated, truncated, {}
-        first, facts = self._env.reset(np.flatnonzero(ended).astype(np.int32))
-        following = _replaced(seen, first, facts["env_id"])
-        return following, reward, terminated, truncated, {"final_obs": seen}
-
-    def close(self) -> None:
-        """Closes the env."""
-        self._env.close()
-
-    def _make(self, seed: int) -> None:
-        try:
-            self._env: Any = self._envpool.make(
-                self._name, env_type="gymnasium", num_envs=self._num_envs, seed=seed, **self._options
-            )
-        except Exception as error:  # its own checks assert
-            raise RunError(f"env {self._name!r} cannot be made by EnvPool: {error}") from error
-        self._seed = seed
-
-
 def _of_gymnasium(env_id: str, num_envs: int, options: Mapping[str, Any]) -> Stepper:
     try:
         spec = gymnasium.spec(gymnasium_id(env_id))
@@ -210,21 +153,3 @@ def _make_vec(spec: EnvSpec, num_envs: int, options: Mapping[str, Any]) -> Any:
         raise UsageError(f"env.vector_options: {spec.id!r}: {error}") from error
     except Exception as error:  # whatever a stranger's env raises
         raise RunError(f"env {spec.id!r} cannot be made: {error}", hint=f"advdl env check {spec.id}") from error
-
-
-def _import_envpool() -> Any:
-    try:
-        return importlib.import_module("envpool")
-    except ImportError as error:
-        raise UsageError("env.vector=envpool needs EnvPool", hint="pip install 'advdl[envpool]'") from error
-
-
-def _replaced(seen: Any, first: Any, rows: NDArray[Any]) -> Any:
-    """Returns new arrays with some rows replaced, leaf by leaf of a Dict or Tuple: the old ones are still needed."""
-    if isinstance(seen, Mapping):
-        return {key: _replaced(part, first[key], rows) for key, part in seen.items()}
-    if isinstance(seen, tuple):
-        return tuple(_replaced(part, other, rows) for part, other in zip(seen, first, strict=True))
-    following = np.array(seen)
-    following[rows] = first
-    return following
