@@ -73,7 +73,7 @@ def phases(watch: Watch, seed: int, folder: Path) -> None:
         engine.advance(5_000)
     watch.lap("to_5000_env_steps")
     act = HostPolicy(training.agent, Spaces(training.facts.observation, training.facts.action))
-    evaluate(act, training.facts.host_id, episodes=100, seed=seed)
+    evaluate(act.at_present(), training.facts.host_id, episodes=100, seed=seed)
     watch.lap("first_evaluation")
 
 

@@ -104,7 +104,7 @@ class AgentWork:
         with self._training.trainer.averaged():
             return verdict(
                 evaluate(
-                    self._act,
+                    self._act.at_present(),
                     self._training.facts.host_id,
                     episodes=self._episodes,
                     seed=seed,

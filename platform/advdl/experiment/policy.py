@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from advdl.rl.env_names import EnvFacts
     from advdl.rl.evaluation import Act
     from advdl.rl.own_loop import OwnLoopAgent
+    from advdl.rl.policy import HostPolicy
     from advdl.training.checkpoint import CheckpointStore
 
 
@@ -42,7 +43,7 @@ def load_policy(
     if FAMILIES[family].main != "agent":
         raise UsageError(f"run {folder.id} has no agent: it trained a {family}", hint="advdl runs list")
     _, act, facts, step = _load(folder, host, checkpoint, warn)
-    return act, facts, step
+    return act.at_present(), facts, step
 
 
 def load_agent(
@@ -64,7 +65,7 @@ def load_agent(
 
 def _load(
     folder: RunFolder, host: "PluginHost", checkpoint: str, warn: Callable[[str], None]
-) -> "tuple[Agent, Act, EnvFacts, int]":
+) -> "tuple[Agent, HostPolicy, EnvFacts, int]":
     from advdl.training.checkpoint import CheckpointStore
 
     store = CheckpointStore(folder.checkpoints)

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from advdl.rl.agent import Agent, Progress
 from advdl.rl.numpy_program import NumpyProgram, UnsupportedError, values_of
+from advdl.rl.numpy_proof import TRIALS, prove, sampled
 from advdl.rl.spaces import leaves, stored_dtype, unflatten
 from advdl.training.randomness import Stream
-
-_TRIALS = 8
-_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,41 +171,17 @@ class HostActing:
     def _numpy_program(self, specs: Sequence[tf.TensorSpec], say: Callable[[str], None]) -> NumpyProgram | None:
         try:
             program = NumpyProgram(self._act, self._tensorflow, specs, jit=self._jit)
-            self._prove(program)
+            carry = tf.nest.flatten(self.first_carry)
+            prove(
+                program,
+                self._call,
+                ([*sampled(self._space, self._num_envs, step), *carry] for step in range(TRIALS)),
+            )
         except UnsupportedError as error:
             say(f"acting goes through TensorFlow, which costs up to a millisecond a step: {error}")
             return None
         return program
 
-    def _prove(self, program: NumpyProgram) -> None:
-        """Compares both ways on sampled observations, and so on the very random numbers of some steps of the run.
-
-        Raises:
-            UnsupportedError: They differ.
-        """
-        program.refresh(values_of(program.variables))
-        carry = tf.nest.flatten(self.first_carry)
-        for step in range(_TRIALS):
-            parts = [*self._sampled(step), *carry]
-            for one, other in zip(program(parts, step), self._call(parts, step), strict=True):
-                if one.shape != other.shape or one.dtype != other.dtype or not _alike(one, other):
-                    raise UnsupportedError("in NumPy it does something else")
-
-    def _sampled(self, step: int) -> list[NDArray[Any]]:
-        generator = np.random.default_rng(step)
-        return [_sample(leaf, self._num_envs, generator) for _, leaf in leaves(self._space)]
-
 
 def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec(tensor.shape, tensor.dtype)
-
-
-def _sample(leaf: Any, count: int, generator: np.random.Generator) -> NDArray[Any]:
-    leaf.seed(int(generator.integers(2**31)))
-    return np.stack([np.asarray(leaf.sample()) for _ in range(count)]).astype(stored_dtype(leaf))
-
-
-def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    if one.dtype.kind in "iub":
-        return bool(np.array_equal(one, other))
-    return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE))
