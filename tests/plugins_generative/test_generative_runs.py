@@ -57,7 +57,9 @@ def test_walks_are_drawn(runs: Path, capsys: pytest.CaptureFixture[str], tmp_pat
 
 def test_samples_are_judged(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = asked(capsys, runs, "evaluate latest --samples 40")
-    assert {"negative_elbo", "frechet", "precision", "recall", "copying", "tstr", "class_recall"} <= set(found)
+    assert {"negative_elbo", "frechet", "precision", "recall", "copying", "tstr", "tstr_recall", "class_recall"} <= set(
+        found
+    )
     assert "hidden units" in found["feature_space"]
     assert found["frechet"] > 1.0
 

@@ -64,12 +64,15 @@ def test_copies_are_found_and_classes_are_judged() -> None:
     good = quality(training, held_out, held_out, features)
     assert good["copying"] == pytest.approx(1.0)
     assert good["tstr"] > 0.9
+    assert 0.8 < good["tstr_recall"] <= good["tstr"]
     copied = quality(training, held_out, training, features)
     assert (copied["copying"], copied["frechet"]) == (pytest.approx(0, abs=1e-3), pytest.approx(0, abs=1e-3))
     mixed_up = replace(training, c=np.roll(training.c, 1))
     assert quality(training, held_out, mixed_up, features)["tstr"] < 0.4
     only_some = training.take(training.c != 2)
-    assert quality(training, held_out, only_some, features)["recall"] < good["recall"]
+    missing = quality(training, held_out, only_some, features)
+    assert missing["recall"] < good["recall"]
+    assert missing["tstr_recall"] == 0.0  # no sample is of the third class
 
 
 def test_without_classes_features_are_principal_components() -> None:

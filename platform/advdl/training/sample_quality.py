@@ -130,7 +130,8 @@ def quality(training: Dataset, held_out: Dataset, drawn: Dataset, features: Feat
         ``frechet`` to the training data (whose size a fair number of samples has), ``precision``, ``recall``;
         ``copying``, the mean distance of samples to their nearest training sample, as a share of that of held-out data:
         well below 1, training data have been learnt by heart. With classes also ``tstr``, the accuracy on held-out data
-        of a support vector machine trained on the samples, and ``class_recall``, the smallest recall of a class.
+        of a support vector machine trained on the samples, ``tstr_recall``, the least share of a class that it knows,
+        and ``class_recall``, the least ``recall`` of a class.
     """
     spaces = [features.of(data.x) for data in (training, held_out, drawn)]
     precision, recall = precision_recall(spaces[0], spaces[2])
@@ -168,13 +169,14 @@ def _by_class(training: Dataset, held_out: Dataset, drawn: Dataset, spaces: list
     assert drawn.c is not None
     scale = max(float(np.abs(training.x).max()), 1e-9)
     machine = sklearn("svm").SVC(C=10.0).fit(_flat(drawn.x) / scale, drawn.c)
-    accuracy = machine.score(_flat(held_out.x) / scale, held_out.c)
+    known = machine.predict(_flat(held_out.x) / scale) == held_out.c
     recalls = [
         precision_recall(spaces[0][training.c == value], spaces[2][drawn.c == value])[1]
         for value in np.unique(training.c)
         if (drawn.c == value).sum() > 3
     ]
-    return {"tstr": float(accuracy), "class_recall": min(recalls, default=0.0)}
+    by_class = [float(known[held_out.c == value].mean()) for value in np.unique(held_out.c)]
+    return {"tstr": float(known.mean()), "tstr_recall": min(by_class), "class_recall": min(recalls, default=0.0)}
 
 
 def _flat(x: Rows) -> Rows:
