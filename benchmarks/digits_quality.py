@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Results, Row, arguments_parser, say, spread
+from measure import Report, Row, arguments_parser, say, spread
+from results import Results
 
 Arrays = Any
 

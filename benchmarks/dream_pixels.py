@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Results, Row, advdl, arguments_parser, journal, only_run, recipe_digest, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, journal, only_run, recipe_digest, sets, workplace
+from results import Results
 
 ENV = "advdl/Catch-v0"
 PPO = {

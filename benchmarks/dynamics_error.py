@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Results, Row, arguments_parser
+from measure import Report, Row, arguments_parser
+from results import Results
 
 TRANSITIONS, TESTED, STEPS = 1_000, 1_000, 15
 UNITS = np.array([1.0, 1.0, 1 / 8])

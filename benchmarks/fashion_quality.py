@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Results, Row, advdl, arguments_parser, kept_run, only_run, recipe_digest, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, kept_run, only_run, recipe_digest, sets, workplace
+from results import Results
 
 SHARED = {"evaluation.every": 0, "log.every": 200}
 COSINE = '{name="cosine", start=%s, alpha=0.02}'

@@ -23,7 +23,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Results, Row, advdl, arguments_parser, child, recipe_digest, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, child, recipe_digest, sets, workplace
+from results import Results
 
 HELD_OUT, CHUNK = 600, 50
 SCRATCH_TASKS, SCRATCH_RATE = 100, 0.1

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Results, Row, advdl, arguments_parser, recipe_digest, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, recipe_digest, sets, workplace
+from results import Results
 
 STEPS = (0, 1, 5, 10)
 COSINE = {"optimizer.learning_rate.name": "cosine", "optimizer.learning_rate.start": 1e-3}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -144,32 +144,6 @@ def journal(path: Path) -> list[Row]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-
-
-class Results:
-    """Rows that are written to a file as soon as they are there, so that a long benchmark can be made in parts.
-
-    Args:
-        path: The file, a line of JSON a row; None keeps them in memory alone.
-        digest: What a row is good for: where it has changed since, the row is made anew.
-    """
-
-    def __init__(self, path: Path | None, digest: str) -> None:
-        self._path, self._digest = path, digest
-        self._rows = journal(path) if path else []
-
-    def row(self, make: Callable[[], Row], **wanted: Any) -> Row:
-        """Returns the newest row with these values, or makes one, which must have them; says it."""
-        wanted |= {"digest": self._digest}
-        row = next((row for row in reversed(self._rows) if wanted.items() <= row.items()), None)
-        if row is None:
-            row = {**make(), **wanted}
-            self._rows.append(row)
-            if self._path:
-                with self._path.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-        say(str(row))
-        return {key: value for key, value in row.items() if key != "digest"}
 
 
 def recipe_digest(*files: str) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Results, Row, advdl, arguments_parser, recipe_digest, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, recipe_digest, sets, workplace
 from numpy.typing import NDArray
+from results import Results
 
 ARMS, PULLS, BANDITS = 5, 10, 1_000
 PUBLISHED = {"Gittins": 6.6, "Thompson": 5.7, "UCB1": 6.7}

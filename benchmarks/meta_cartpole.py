@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Report, Results, Row, advdl, arguments_parser, only_run, recipe_digest, say, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, only_run, recipe_digest, say, sets, workplace
+from results import Results
 
 RANGES = {"gravity": (5.0, 20.0), "masspole": (0.05, 0.5), "length": (0.25, 1.0), "force_mag": (5.0, 15.0)}
 MIRRORED = "force_mag"

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import Report, Results, Row, advdl, arguments_parser, only_run, recipe_digest, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, only_run, recipe_digest, sets, workplace
+from results import Results
 
 STEPS = (0, 1, 2, 3)
 GOALS, GOALS_SEED = 40, 20_261_126

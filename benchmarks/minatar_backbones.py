@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from measure import (
     Report,
-    Results,
     Row,
     arguments_parser,
     ended,
@@ -27,6 +26,7 @@ from measure import (
     workplace,
 )
 from minatar_ppo import pace
+from results import Results
 
 BACKBONES = ("minatar_cnn", "resnet", "inception", "densenet", "attention")
 

@@ -68,7 +68,7 @@ def main() -> int:
 def known(game: str, seed: int, arguments: argparse.Namespace, folder: Path, results: Results) -> Row:
     """Returns the result of a game and a seed, after training if there is none."""
     recipe = digest(game, arguments)
-    row = results.find(game=game, seed=seed, recipe=recipe)
+    row = results.find(exit_code=0, game=game, seed=seed, recipe=recipe)
     if row is None:
         row = one(game, seed, arguments, folder, recipe)
         results.add(row)

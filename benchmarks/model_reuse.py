@@ -18,7 +18,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from measure import Report, Results, Row, arguments_parser, recipe_digest, workplace
+from measure import Report, Row, arguments_parser, recipe_digest, workplace
+from results import Results
 
 BINS = 11
 ARMS = ("old", "reuse", "fine-tuned", "relabelled", "real only")

@@ -13,7 +13,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from measure import Report, Results, Row, advdl, arguments_parser, only_run, recipe_digest, sets, workplace
+from measure import Report, Row, advdl, arguments_parser, only_run, recipe_digest, sets, workplace
+from results import Results
 
 ARMS: dict[str, list[str]] = {
     "real": [],

@@ -94,7 +94,7 @@ def all_of(pairs: Sequence[Pair], arguments: argparse.Namespace, folder: Path) -
 
     def row_of(run: tuple[Pair, int]) -> Row:
         pair, seed = run
-        found = results.find(pair=pair.name, seed=seed, recipe=pair.recipe)
+        found = results.find(exit_code=0, pair=pair.name, seed=seed, recipe=pair.recipe)
         if found is None:
             found = one(pair, seed, folder)
             results.add(found)
