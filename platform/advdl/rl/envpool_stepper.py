@@ -6,6 +6,7 @@ take and give is looked up once.
 """
 
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,9 @@ class EnvPoolStepper:
             )
         self._num_envs, self._options, self._seed = num_envs, dict(options), -1
         self._make(0)
-        self.observation_space, self.action_space = self._env.observation_space, self._env.action_space
+        with warnings.catch_warnings():  # of its own spaces' bounds, which no user can change
+            warnings.filterwarnings("ignore", message=".*precision lowered")
+            self.observation_space, self.action_space = self._env.observation_space, self._env.action_space
 
     def reset(self, seed: int) -> Any:
         """Begins an episode in every copy; EnvPool takes a seed only where it makes the copies."""
