@@ -151,7 +151,8 @@ class Harness:
     ) -> None:
         began, metrics = time.monotonic(), run.folder / "metrics.jsonl"
         if number == signal.SIGKILL and draw.random() < 0.25:
-            time.sleep(draw.uniform(0.0, 8.0))
+            moment = began + draw.uniform(0.0, 8.0)  # before the end, however fast the machine is
+            _wait(process, lambda: time.monotonic() >= moment or _count_lines(metrics) >= self._lines - 10)
         else:
             saved = newest_step(run.folder) * self._lines // self._steps
             furthest = min(saved + 2 * (self._lines - saved) // (left + 1), self._lines - 10)
