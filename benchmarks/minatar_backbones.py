@@ -14,17 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from measure import (
-    Report,
-    Row,
-    arguments_parser,
-    ended,
-    journal,
-    kept_run,
-    only_run,
-    recipe_digest,
-    workplace,
-)
+from measure import Report, Row, arguments_parser, ended, journal, kept_run, only_run, recipe_digest, workplace
 from minatar_ppo import pace
 from results import Results
 

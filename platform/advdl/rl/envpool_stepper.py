@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advdl.errors import RunError, UsageError
-
-Step = tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+from advdl.rl.stepper import Step
 
 
 class EnvPoolStepper:

@@ -7,7 +7,7 @@ no transition, and must not be learnt from.
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,37 +17,13 @@ from numpy.typing import NDArray
 
 from advdl.errors import RunError, UsageError
 from advdl.rl.env_names import gymnasium_id
-from advdl.rl.envpool_stepper import EnvPoolStepper, Step
+from advdl.rl.envpool_stepper import EnvPoolStepper
+from advdl.rl.stepper import Step, Stepper
 
 _CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv"
 
 _OURS = frozenset({"autoreset_mode", "batch_size", "env_type", "num_envs", "seed", "vectorization_mode"})
 """Arguments that this module gives: every copy makes every step, and the run has one seed."""
-
-
-class Stepper(Protocol):
-    """A library's vector env that begins new episodes within the step that ends one.
-
-    Attributes:
-        observation_space: Of one copy.
-        action_space: Of one copy.
-    """
-
-    observation_space: gymnasium.Space[Any]
-    action_space: gymnasium.Space[Any]
-
-    def reset(self, seed: int) -> Any:
-        """Begins an episode in every copy; returns the observations."""
-
-    def step(self, actions: NDArray[Any]) -> Step:
-        """Makes a step.
-
-        Where an episode ended, the observation is the next one's first; the true last one is in
-        ``info["final_obs"]``, a batch that holds good in these rows.
-        """
-
-    def close(self) -> None:
-        """Ends its threads."""
 
 
 def make_stepper(kind: str, env_id: str, num_envs: int, options: Mapping[str, Any]) -> Stepper:

@@ -15,9 +15,8 @@ from advdl.errors import UsageError
 from advdl.rl.env_checks import Bounds, leaf_rules
 from advdl.rl.env_copy import copy_seed
 from advdl.rl.env_faults import EnvFault, EnvFaultError
-from advdl.rl.envpool_stepper import Step
-from advdl.rl.native_steppers import Stepper
 from advdl.rl.spaces import Spaces, flatten, leaves
+from advdl.rl.stepper import Step, Stepper
 
 _EVERY_COPY = -1
 
