@@ -26,8 +26,9 @@ from advdl_dqn.options import (
     Share,
     Store,
     Units,
+    Weight,
 )
-from advdl_dqn.targets import discounts
+from advdl_dqn.targets import discounts, overestimation
 
 
 class DQN(Agent):
@@ -50,6 +51,8 @@ class DQN(Agent):
         highest_return: The highest return of c51.
         head_units: Widths of hidden layers between the backbone and the output, in each stream of a dueling head.
         sigma: The noise that noisy layers start with.
+        conservative: How much the loss holds down actions that the data do not show (CQL, Kumar et al. 2020): for
+            learning from a fixed set of transitions, where nothing else corrects a value that is too high.
         epsilon: Share of random actions, by env steps.
         priority_exponent: How much priorities count; 0 samples uniformly.
         importance: How far sampling by priority is undone in the loss, by env steps; 1 is all of it.
@@ -87,6 +90,7 @@ class DQN(Agent):
         highest_return: float = 10.0,
         head_units: Units = (),
         sigma: Positive = 0.5,
+        conservative: Weight = 0.0,
         epsilon: Schedule = Choice("linear", {"start": 1.0, "end": 0.05, "over": 0.2}),  # type: ignore[assignment]
         priority_exponent: Share = 0.6,
         importance: Schedule = Choice("linear", {"start": 0.4, "end": 1.0}),  # type: ignore[assignment]
@@ -103,6 +107,7 @@ class DQN(Agent):
         super().__init__(spaces)
         self._actions = _count_actions(spaces.action, self.name)
         self._gamma, self._double, self._target_every = gamma, double, target_every
+        self._conservative = conservative
         self._replay = {
             "capacity": buffer_size,
             "batch_size": batch_size,
@@ -184,16 +189,21 @@ class DQN(Agent):
     def _temporal_difference(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, Aux]:
         head, reward = self._head, batch["reward"]
         numbers = self.online(batch["observation"], noise=self.online.draw(fold(seed, 1)), training=True)
-        taken = self._of(numbers, tf.cast(batch["action"], tf.int64) - self._start)
+        action = tf.cast(batch["action"], tf.int64) - self._start
+        taken = self._of(numbers, action)
         following = tf.stop_gradient(self._following(batch["next_observation"], seed))
         discount = discounts(batch, self._gamma)
         losses = head.losses(taken, following, reward, discount)
         prediction = head.values(taken)
         error = reward + discount * head.values(following) - prediction
         aux = {"value": tf.reduce_mean(prediction), "td_error": error}
-        if self._priority_exponent is None:
-            return tf.reduce_mean(losses), aux
-        return tf.reduce_mean(batch["weight"] * losses), aux | {"priority": head.priorities(losses, error)}
+        if self._priority_exponent is not None:
+            aux["priority"] = head.priorities(losses, error)
+        if self._conservative:
+            excess = overestimation(head.values(numbers), action)
+            aux["overestimation"] = tf.reduce_mean(excess)
+            losses += self._conservative * excess
+        return tf.reduce_mean(batch["weight"] * losses if "weight" in batch else losses), aux
 
     def _following(self, observation: Any, seed: tf.Tensor) -> tf.Tensor:
         """Returns the target network's numbers of the actions that seem best next, ``[batch, width]``."""

@@ -16,6 +16,7 @@ from advdl_dqn.options import (
     Share,
     Store,
     Units,
+    Weight,
 )
 
 
@@ -41,6 +42,8 @@ class Rainbow(DQN):
         highest_return: The highest return of c51.
         head_units: Widths of hidden layers between the backbone and the output, in each stream of a dueling head.
         sigma: The noise that noisy layers start with.
+        conservative: How much the loss holds down actions that the data do not show (CQL, Kumar et al. 2020): for
+            learning from a fixed set of transitions, where nothing else corrects a value that is too high.
         epsilon: Share of random actions, by env steps.
         priority_exponent: How much priorities count; 0 samples uniformly.
         importance: How far sampling by priority is undone in the loss, by env steps; 1 is all of it.
@@ -77,6 +80,7 @@ class Rainbow(DQN):
         highest_return: float = 10.0,
         head_units: Units = (),
         sigma: Positive = 0.5,
+        conservative: Weight = 0.0,
         epsilon: Schedule = Choice("constant", {"value": 0.0}),  # type: ignore[assignment]
         priority_exponent: Share = 0.5,
         importance: Schedule = Choice("linear", {"start": 0.4, "end": 1.0}),  # type: ignore[assignment]
@@ -106,6 +110,7 @@ class Rainbow(DQN):
             highest_return=highest_return,
             head_units=head_units,
             sigma=sigma,
+            conservative=conservative,
             epsilon=epsilon,
             priority_exponent=priority_exponent,
             importance=importance,

@@ -68,3 +68,18 @@ def quantile_huber(quantiles: tf.Tensor, targets: tf.Tensor, kappa: float) -> tf
     huber = tf.where(size <= kappa, 0.5 * tf.square(error), kappa * (size - 0.5 * kappa)) / kappa
     tilt = tf.abs(midpoints[:, None] - tf.cast(error < 0.0, tf.float32))
     return tf.reduce_sum(tf.reduce_mean(tilt * huber, axis=-1), axis=-1)
+
+
+def overestimation(values: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    """Returns how far a soft maximum over all actions is above the action that was taken.
+
+    The regulariser of conservative Q-learning (Kumar et al. 2020, arXiv:2006.04779, equation 4): it has no target.
+
+    Args:
+        values: ``[batch, actions]``.
+        action: What was taken, from 0 on, ``[batch]``.
+
+    Returns:
+        Above 0, float32 ``[batch]``.
+    """
+    return tf.reduce_logsumexp(values, axis=-1) - tf.gather(values, action, batch_dims=1)

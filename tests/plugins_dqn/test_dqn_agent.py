@@ -122,6 +122,21 @@ def test_a_target_of_several_steps_takes_the_discount_that_the_replay_gives() ->
 
 
 @pytest.mark.parametrize("kind", ["none", "c51", "qr"])
+def test_conservative_learning_holds_down_what_the_data_do_not_show(kind: str) -> None:
+    losses = []
+    for weight in (0.0, 2.0):
+        agent: Any = dqn(spaces.Discrete(ACTIONS, start=START), conservative=weight, distributional=kind)
+        shuffle(agent.online)
+        batch = transitions()
+        loss, aux = agent.objectives()[0].loss({name: tf.constant(value) for name, value in batch.items()}, SEED)
+        losses.append(float(loss))
+    values = np.asarray(agent.values(batch["observation"]), np.float64)
+    excess = np.log(np.exp(values).sum(axis=1)) - values[np.arange(ROWS), batch["action"] - START]
+    np.testing.assert_allclose(losses[1] - losses[0], 2 * excess.mean(), rtol=1e-4)
+    np.testing.assert_allclose(aux["overestimation"], excess.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["none", "c51", "qr"])
 def test_importance_weighs_the_loss_and_priorities_go_back(kind: str) -> None:
     agent: Any = dqn(spaces.Discrete(ACTIONS, start=START), prioritized=True, distributional=kind)
     batch = {name: tf.constant(value) for name, value in transitions().items()}
