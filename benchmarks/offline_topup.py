@@ -3,8 +3,8 @@
 A short run of the env gives a middling policy. Half of the transitions are its own, half are random, by whole episodes;
 1,000 and 2,000 of them are the agent's only data. `real` learns from them, `diffusion` from batches of which half is
 drawn from a model of them, `untrained` from such a model at random weights. All make the same number of updates and are
-judged by their last weights. Pendulum's torques are cut into 11, so that DQN can act. All arms hold down actions that the
-data do not show (`agent.conservative`, Kumar et al. 2020); `--conservative 0` is DQN without it.
+judged by their last weights. Pendulum's torques are cut into 11, so that DQN can act. All arms hold down actions that
+the data do not show (`agent.conservative`, Kumar et al. 2020); `--conservative 0` is DQN without it.
 """
 
 import sys
