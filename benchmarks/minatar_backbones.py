@@ -2,30 +2,43 @@
 
 Runs `advdl agent train --env MinAtar-GAME --agent AGENT --backbone NAME --seed N` with the agent's recipe, 2 million
 env steps, and lists the interquartile mean of all final evaluations' episodes over the seeds, the parameters of what
-acts, and env steps per second. The networks are the small ones for reinforcement learning, at their default sizes.
+acts, and env steps per second. The networks are the small ones for reinforcement learning, in sizes for a board of ten
+by ten: none has more parameters than MinAtar's own, each ends in as many features, and all but `attention` keep where
+things are. `--sizes default` takes their default sizes, which are for larger images and several times as slow.
 
 It is long: `--results FILE` keeps what has ended, and with `--runs FOLDER` a run that was cut off goes on.
 """
 
 import argparse
 import contextlib
+import hashlib
+import json
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from measure import Report, Row, arguments_parser, ended, journal, kept_run, only_run, recipe_digest, workplace
+from measure import Report, Row, arguments_parser, ended, journal, kept_run, only_run, recipe_digest, sets, workplace
 from minatar_ppo import pace
 from results import Results
 
-BACKBONES = ("minatar_cnn", "resnet", "inception", "densenet", "attention")
+KEPT: dict[str, Any] = {"pooling": "flatten", "units": 128}
+BOARD: dict[str, dict[str, Any]] = {
+    "minatar_cnn": KEPT,
+    "resnet": {"widths": [16, 32], "strides": [1, 2], **KEPT},
+    "inception": {"stem": 16, "widths": [32, 64], **KEPT},
+    "densenet": {"stem": 16, "blocks": [2, 2], "growth": 8, **KEPT},
+    "attention": {"stem": 16, "width": 32, "depth": 1, "heads": 2, "units": 128},
+}
 
 
 def main() -> int:
     parser = arguments_parser(__doc__, seeds="0-2")
     parser.add_argument("--games", nargs="+", default=["Breakout", "SpaceInvaders"], help="Breakout SpaceInvaders")
     parser.add_argument("--agents", nargs="+", default=["ppo", "dqn"], help="ppo dqn")
-    parser.add_argument("--backbones", nargs="+", default=list(BACKBONES), help=" ".join(BACKBONES))
+    parser.add_argument("--backbones", nargs="+", default=list(BOARD), help=" ".join(BOARD))
+    parser.add_argument("--sizes", choices=("board", "default"), default="board", help="of the networks (board)")
     parser.add_argument("--steps", type=int, default=2_000_000, help="env steps of a run (2000000)")
     parser.add_argument("--runs", type=Path, help="keep the runs here instead of in a temporary folder")
     parser.add_argument("--results", type=Path, help="a file that has results, and gets every further one")
@@ -44,27 +57,31 @@ def main() -> int:
 def known(game: str, agent: str, backbone: str, seed: int, arguments: argparse.Namespace, folder: Path) -> Row:
     plugins = ("policy_gradient", "dqn")
     digest = recipe_digest(*(f"advdl_{name}/recipes/{agent}/advdl_MinAtar-{game}-v0.toml" for name in plugins))
+    options = BOARD[backbone] if arguments.sizes == "board" else {}
     asked = {"game": game, "agent": agent, "backbone": backbone, "seed": seed, "steps": arguments.steps}
+    asked["options"] = options
     return Results(arguments.results, digest).row(lambda: one(asked, folder / digest), **asked)
 
 
 def one(asked: Row, folder: Path) -> Row:
     game, agent, backbone, seed = (asked[name] for name in ("game", "agent", "backbone", "seed"))
-    place = folder / f"{game}-{agent}-{backbone}-{seed}-{asked['steps']}"
+    size = hashlib.sha256(json.dumps(asked["options"]).encode()).hexdigest()[:8]
+    place = folder / f"{game}-{agent}-{backbone}-{size}-{seed}-{asked['steps']}"
     command = ["agent", "train", "--env", f"MinAtar-{game}", "--agent", agent, "--backbone", backbone]
     command += ["--seed", str(seed), "--steps", str(asked["steps"]), "--set", "evaluation.every=0", "--quiet"]
+    command += sets({f"agent.backbone.{name}": json.dumps(value) for name, value in asked["options"].items()})
     code, run = kept_run(command, place, folder.parent / "cache"), only_run(place)
     if code or run is None:
         raise SystemExit(f"{game}, {agent}, {backbone}, seed {seed}: advdl exited with {code}")
     return {
         "return_iqm": ended(run)["return/iqm"],
-        "parameters": parameters(game, backbone),
+        "parameters": parameters(game, {"name": backbone, **asked["options"]}),
         "steps_per_second": pace(journal(run / "metrics.jsonl")),
         "returns": ended(run)["returns"],
     }
 
 
-def parameters(game: str, backbone: str) -> int:
+def parameters(game: str, backbone: Row) -> int:
     """Counts the backbone's parameters for a game's board."""
     import gymnasium
 
@@ -83,7 +100,12 @@ def report(rows: list[Row], arguments: argparse.Namespace) -> Report:
     ]
     return Report(
         title="MinAtar, backbones",
-        settings={"steps": arguments.steps, "seeds": len(arguments.seeds), "recipe": "the installation's"},
+        settings={
+            "steps": arguments.steps,
+            "seeds": len(arguments.seeds),
+            "recipe": "the installation's",
+            "sizes": arguments.sizes,
+        },
         load=arguments.load,
         rows=rows,
         summary=summary,
