@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from advdl_generative.layers import condition_input, embed_level, modulate
+from advdl_generative.group_norm import GroupNorm
+from advdl_generative.layers import condition_input, embed_level, modulate, modulation
 
 _GROUPS = 8
 
@@ -114,10 +115,10 @@ def _up(x: Any, skips: list[list[Any]], embedding: Any, width: int, levels: int,
 
 def _conv_block(x: Any, embedding: Any, channels: int, name: str) -> Any:
     residual = _conv(channels, f"{name}_conv_0")(_normed(x, f"{name}_norm_0"))
-    residual = keras.layers.GroupNormalization(_groups(channels), name=f"{name}_norm_1")(residual)
-    residual = modulate(residual, embedding, channels, f"{name}_film")
-    residual = keras.layers.Activation("silu", name=f"{name}_activation_1")(residual)
-    residual = _conv(channels, f"{name}_conv_1", kernel_initializer="zeros")(residual)
+    condition = modulation(embedding, channels, f"{name}_film")
+    residual = _conv(channels, f"{name}_conv_1", kernel_initializer="zeros")(
+        _normed([residual, *condition], f"{name}_norm_1")
+    )
     if x.shape[-1] != channels:
         x = keras.layers.Conv2D(channels, 1, name=f"{name}_project")(x)
     return keras.layers.Add(name=f"{name}_sum")([x, residual])
@@ -125,7 +126,7 @@ def _conv_block(x: Any, embedding: Any, channels: int, name: str) -> Any:
 
 def _attend(x: Any, channels: int, heads: int, name: str) -> Any:
     height, width = x.shape[1:3]
-    tokens = keras.layers.GroupNormalization(_groups(channels), name=f"{name}_norm")(x)
+    tokens = GroupNorm(_groups(channels), name=f"{name}_norm")(x)
     tokens = keras.layers.Reshape((height * width, channels), name=f"{name}_tokens")(tokens)
     attended = keras.layers.MultiHeadAttention(heads, max(channels // heads, 1), name=name)(tokens, tokens)
     attended = keras.layers.Reshape((height, width, channels), name=f"{name}_image")(attended)
@@ -133,7 +134,8 @@ def _attend(x: Any, channels: int, heads: int, name: str) -> Any:
 
 
 def _normed(x: Any, name: str) -> Any:
-    x = keras.layers.GroupNormalization(_groups(x.shape[-1]), name=name)(x)
+    image = x[0] if isinstance(x, list) else x
+    x = GroupNorm(_groups(image.shape[-1]), name=name)(x)
     return keras.layers.Activation("silu", name=f"{name}_activation")(x)
 
 

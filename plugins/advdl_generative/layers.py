@@ -60,16 +60,15 @@ class SeededDropout(keras.layers.Layer):
         return input_shape[0]
 
 
-def modulate(x: Any, embedding: Any, channels: int, name: str) -> Any:
-    """Scales and shifts every channel by what the embedding says (Perez et al. 2018); at first it changes nothing."""
+def modulation(embedding: Any, channels: int, name: str) -> list[Any]:
+    """Makes a scale and a shift of every channel out of an embedding (Perez et al. 2018); at first both are 0."""
     kwargs = {"kernel_initializer": "zeros", "bias_initializer": "zeros"}
-    scale = keras.layers.Dense(channels, name=f"{name}_scale", **kwargs)(embedding)
-    shift = keras.layers.Dense(channels, name=f"{name}_shift", **kwargs)(embedding)
-    if len(x.shape) == 4:
-        scale, shift = (
-            keras.layers.Reshape((1, 1, channels), name=f"{name}_{what}")(vector)
-            for what, vector in (("scales", scale), ("shifts", shift))
-        )
+    return [keras.layers.Dense(channels, name=f"{name}_{what}", **kwargs)(embedding) for what in ("scale", "shift")]
+
+
+def modulate(x: Any, embedding: Any, channels: int, name: str) -> Any:
+    """Scales and shifts a vector's every number by what the embedding says; at first it changes nothing."""
+    scale, shift = modulation(embedding, channels, name)
     scaled = keras.layers.Multiply(name=f"{name}_times")([x, scale])
     return keras.layers.Add(name=f"{name}_plus")([x, scaled, shift])
 
