@@ -52,7 +52,7 @@ class GAN(Family):
         units: Annotated[tuple[Count, ...], MinLen(1)] = (256, 256),
         dropout: Share = 0.3,
         average: Share = 0.999,
-        draws: Annotated[int, Ge(2)] = 32,
+        draws: Annotated[int, Ge(2)] = 8,
     ) -> None:
         super().__init__(spec, "gan", "bounds")
         self._wasserstein, self._penalty = loss == "wasserstein", penalty
