@@ -1,9 +1,9 @@
 """How good are samples of Fashion-MNIST, 28 x 28 pixels of grey: VAE, GAN and diffusion?
 
 Runs `advdl model train MODEL --data idx` with each model's default network, of diffusion's a smaller one, on 48,000 of
-the 60,000 training images, and has `advdl model evaluate --samples` judge 10,000 samples by the measures of the digits: Frechet distance to the
-training images in the space of the 64 hidden units of a classifier of them, precision and recall, copying, TSTR, the
-least recall of a class. `advdl model sample` draws a sheet, a row a class.
+the 60,000 training images, and has `advdl model evaluate --samples` judge 10,000 samples by the measures of the
+digits: Frechet distance to the training images in the space of the 64 hidden units of a classifier of them, precision
+and recall, copying, TSTR, the least recall of a class. `advdl model sample` draws a sheet, a row a class.
 
 Runs are kept with `--runs FOLDER`, and one that was cut off goes on; sheets are there then, as MODEL-SEED.png. A
 run is gone on with only under the settings it began with. Needs Debian's package dataset-fashion-mnist.
