@@ -324,6 +324,8 @@ def test_the_command_says_which(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         "--set world_model.horizon=5": "'world_model' says nothing of this run (from --set world_model.horizon=5)",
         "--set data_model.store=5 --world-model vae": "'data_model' says nothing of this run",
         "--set sampler.units=[8]": "--world-model or --data-model names a sampler",
+        "--offline nowhere.npz": "there is no file nowhere.npz",
+        "--offline nowhere": "there is no run 'nowhere'",
     }.items():
         assert main(shlex.split(f"agent train {line}")) == 2
         assert sentence in capsys.readouterr().err

@@ -286,13 +286,20 @@ def _env_of(folder: "RunFolder") -> dict[str, Any]:
 
 
 def _offline(text: str | None, host: "PluginHost", runs_dir: Path | None) -> str | None:
-    """Says in full which file or run of transitions is meant, so that settings say it wherever they are read."""
+    """Says in full which file or run of transitions is meant, so that settings say it wherever they are read.
+
+    Raises:
+        UsageError: There is no such file, or no such run.
+    """
+    from advdl.errors import UsageError
     from advdl.experiment.env_data import is_data
 
     if text is not None and is_data(text, host):
         return text
     if text is None or Path(text).is_file():
         return text and str(Path(text).resolve())
+    if text.endswith(".npz"):
+        raise UsageError(f"there is no file {text}", hint="advdl model train vae --data env:ENV leaves one in its run")
     return str(_open(text, runs_dir).path.resolve())
 
 
