@@ -12,9 +12,15 @@ class GroupNorm(keras.layers.GroupNormalization):
     Called with an image ``[batch, height, width, channels]`` it is Keras' layer, with the same variables. Called with
     ``[image, scale, shift]``, each of the two ``[batch, channels]``, it returns ``(1 + scale) * normalised + shift``.
 
-    A CPU takes as long as its passes over the image are many: here the forward pass has five, the backward pass six.
-    What Keras' layer, a product, a sum and TensorFlow's gradients of them make is more than twice that.
+    A CPU takes as long as its passes over the image are many. Here the result takes five and its gradients seven; the
+    layer of Keras, a product, a sum and TensorFlow's gradients of them make more than twice as many.
     """
+
+    def build(self, input_shape: Any) -> None:
+        """Creates gamma and beta ``[channels]``."""
+        shape = input_shape[0] if isinstance(input_shape[0], list | tuple) else input_shape
+        super().build(shape)
+        self.input_spec = None  # Keras' layer says there that it takes an image alone
 
     def call(self, inputs: Any) -> Any:
         """Normalises, in float32 whatever the precision."""
@@ -26,12 +32,6 @@ class GroupNorm(keras.layers.GroupNormalization):
             by, plus = (tf.cast(part, tf.float32) for part in condition)
             gain, shift = gain * (1.0 + by), shift * (1.0 + by) + plus
         return tf.cast(normalise(x, gain, shift, self.groups, self.epsilon), self.compute_dtype)
-
-    def build(self, input_shape: Any) -> None:
-        """Creates gamma and beta ``[channels]``."""
-        shape = input_shape[0] if isinstance(input_shape[0], list | tuple) else input_shape
-        super().build(shape)
-        self.input_spec = None  # of Keras' layer, that there is one input
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the image's shape."""
