@@ -1,6 +1,6 @@
 """Stands in for ``advdl ... train`` in the tests of several seeds: keeps its contract without TensorFlow.
 
-Its words are the runs' folder, the seed and what it does: ``done``, ``fails``, ``dies``, ``waits`` or ``refuses``.
+Its words are the runs' folder, the seed and what it does: ``done``, ``lasts``, ``fails``, ``dies``, ``waits`` or ``refuses``.
 """
 
 import os
@@ -26,6 +26,8 @@ def main(root: Path, seed: int, what: str) -> int:
     folder.append_metrics(40, {"rollout/return": 1.0})
     while what == "waits" and not stopped:
         time.sleep(0.02)
+    if what == "lasts":
+        time.sleep(1.0)  # long enough to be seen on any machine, and then it is done
     if stopped:
         print("error: stopped; the checkpoint is saved", file=sys.stderr)
         folder.write_status("interrupted", step=50)

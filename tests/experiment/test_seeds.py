@@ -39,7 +39,7 @@ def trained(seeds: Seeds) -> tuple[list[tuple[int, str]], int]:
 
 
 def test_all_are_trained_within_the_jobs_and_belong_together(seeds: Callable[..., Seeds], tmp_path: Path) -> None:
-    several = seeds("done", "done", "done", jobs=2)
+    several = seeds("lasts", "lasts", "lasts", jobs=2)
     said, most = trained(several)
     assert most == 2
     assert [(run.status, run.step, run.steps, run.score, run.code) for run in several.runs] == [

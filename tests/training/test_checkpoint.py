@@ -258,7 +258,7 @@ def memory(field):
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure peak memory")
-def test_a_big_state_is_not_copied_to_be_saved_and_once_to_be_restored(store):
+def test_a_big_state_is_not_copied_to_be_saved_and_at_most_once_to_be_restored(store):
     size = 64 * 2**20
     state = {"replay": tf.Variable(tf.ones([size // 4]))}
     copies = []
@@ -268,4 +268,4 @@ def test_a_big_state_is_not_copied_to_be_saved_and_once_to_be_restored(store):
         action()
         copies.append((memory("VmHWM") - before) / size)
     assert copies[0] < 0.3
-    assert 0.3 < copies[1] < 1.3
+    assert copies[1] < 1.3  # none where memory of what came before is free
