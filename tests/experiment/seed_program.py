@@ -1,6 +1,7 @@
 """Stands in for ``advdl ... train`` in the tests of several seeds: keeps its contract without TensorFlow.
 
-Its words are the runs' folder, the seed and what it does: ``done``, ``lasts``, ``fails``, ``dies``, ``waits`` or ``refuses``.
+Its words are the runs' folder, the seed and what it does: ``done``, ``lasts``, ``fails``, ``dies``, ``waits`` or
+``refuses``.
 """
 
 import os
