@@ -1,3 +1,4 @@
+import ctypes
 import json
 from pathlib import Path
 
@@ -257,15 +258,23 @@ def memory(field):
     return int(lines[field].split()[0]) * 1024
 
 
+def give_back_memory():
+    """Has the C library give back what is free: a copy that fits in there would not be seen."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure peak memory")
-def test_a_big_state_is_not_copied_to_be_saved_and_at_most_once_to_be_restored(store):
+def test_a_big_state_is_not_copied_to_be_saved_and_once_to_be_restored(store):
     size = 64 * 2**20
     state = {"replay": tf.Variable(tf.ones([size // 4]))}
     copies = []
     for action in (lambda: store.save(1, state, {}), lambda: store.restore(state)):
+        give_back_memory()
         Path("/proc/self/clear_refs").write_text("5")
         before = memory("VmRSS")
         action()
         copies.append((memory("VmHWM") - before) / size)
     assert copies[0] < 0.3
-    assert copies[1] < 1.3  # none where memory of what came before is free
+    assert 0.3 < copies[1] < 1.3

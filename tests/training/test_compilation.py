@@ -51,7 +51,7 @@ def test_what_is_said_or_sure_is_not_measured(setting: Any, backbones: Any, xla:
     assert times["asked"] == 0
 
 
-@pytest.mark.parametrize(("without", "xla"), [(0.5, False), (0.9, True), (2.0, True)])
+@pytest.mark.parametrize(("without", "xla"), [(0.5, False), (0.8, False), (0.9, True), (2.0, True)])
 def test_xla_is_left_for_a_clear_gain_only(without: float, xla: bool, times: Any) -> None:
     said: list[str] = []
     times[False] = without
