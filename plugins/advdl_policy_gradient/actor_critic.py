@@ -91,12 +91,13 @@ class ActorCritic(Agent):
 
     def act(self, observation: Any, carry: Any, seed: tf.Tensor, *, progress: Progress | None) -> Acted:
         """Draws actions from the policy while training; else takes the policy's mode."""
-        parameters, _, features = self.network.with_features(observation)
+        parameters, value, features = self.network.with_features(observation)
         policy = self.actions.distribution(parameters)
         if progress is None:
             return Acted(self.actions.to_env(policy.mode()), carry)
         raw = self._explored(policy, features, seed, progress) if self.settings.sde_every else policy.sample(seed)
-        extras = {"raw": raw, **self.extras(raw, progress)}
+        extras = {"raw": raw, **self.recalled(policy, raw), **self.extras(raw, progress)}
+        extras |= {"value": value} if self.settings.shared else {}
         return Acted(self.actions.to_env(raw), carry, extras)
 
     def source(self, *, num_envs: int) -> Source:
@@ -105,9 +106,13 @@ class ActorCritic(Agent):
         fields = {"observation": observation, "next_observation": observation, "raw": self.actions.raw}
         fields |= {"reward": _SCALAR, "terminated": _FLAG, "truncated": _FLAG}
         horizon, batch_size = self.settings.horizon, self.settings.batch_size
+        # With one backbone for both, who acts has the value for nothing; the value function's own sees more at a time.
+        value = {"value": _SCALAR}
+        fields |= dict.fromkeys((*self.recalled_names, *self.extra_names), _SCALAR)
+        columns = dict.fromkeys(("advantage", "target"), _SCALAR)
         return RolloutSource(
-            fields | dict.fromkeys(self.extra_names, _SCALAR),
-            dict.fromkeys(("advantage", "target", "value", *self.recalled_names), _SCALAR),
+            fields | (value if self.settings.shared else {}),
+            columns | ({} if self.settings.shared else value),
             hidden=frozenset({"next_observation", "reward", "terminated", "truncated"}),
             num_envs=num_envs,
             horizon=horizon,
@@ -132,13 +137,10 @@ class ActorCritic(Agent):
         return {"entropy_weight": scheduled(self._entropy, progress, raw)}
 
     def recalled(self, policy: Distribution, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns what batches need of the policy that acted, each ``[samples]``.
-
-        The policy does not change while a rollout is made, so this is computed once for all of its samples and not
-        while acting, where every operation is paid for at every step.
+        """Returns what batches need of the policy that acts, each ``[num_envs]``.
 
         Args:
-            policy: What the rollout's actions were drawn from.
+            policy: What the actions were drawn from.
             raw: The actions.
         """
         del policy, raw

@@ -100,7 +100,7 @@ class PPO(ActorCritic):
         return super().extras(raw, progress) | {"clip": scheduled(self._clip, progress, raw)}
 
     def recalled(self, policy: Distribution, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the acting policy's log-probabilities."""
+        """Returns the log-probabilities of the actions."""
         return {"log_prob": policy.log_prob(raw)}
 
     def stop(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:

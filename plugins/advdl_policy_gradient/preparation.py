@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from advdl.rl.returns import discounted_sums
+from advdl.rl.returns import discounted_sums, next_values
 
 if TYPE_CHECKING:
     from advdl_policy_gradient.actor_critic import ActorCritic
@@ -27,13 +27,13 @@ class RolloutPreparation:
         self._sums = tf.Variable(tf.zeros([num_envs]), trainable=False)
 
     def prepare(self, rollout: Mapping[str, Any]) -> Mapping[str, tf.Tensor]:
-        """Scales rewards, recalls what the policy and the value function said, and estimates advantages."""
+        """Scales rewards, values observations and estimates advantages."""
         network = self._agent.network
-        recalled = self._recalled(rollout)
+        valued = {} if "value" in rollout else {"value": self._values(rollout)}
         if network.normalise is not None:
             network.normalise.observe(rollout["observation"])
-        further = {"reward": self._scaled(rollout), "next_value": self._next_value(rollout), **recalled}
-        return {**self._agent.estimate({**rollout, **further}), **recalled}
+        known = {**rollout, **valued, "reward": self._scaled(rollout)}
+        return {**self._agent.estimate({**known, "next_value": self._next_value(known)}), **valued}
 
     def finish(self) -> None:
         """Lets the policy see with the new statistics."""
@@ -44,15 +44,17 @@ class RolloutPreparation:
         """Returns each env copy's discounted sum of rewards."""
         return {} if self._agent.reward_scale is None else {"discounted": self._sums}
 
-    def _recalled(self, rollout: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        agent, shape = self._agent, tf.shape(rollout["reward"])
-        parameters, value = agent.network(tf.nest.map_structure(_flat, rollout["observation"]))
-        said = agent.recalled(agent.actions.distribution(parameters), _flat(rollout["raw"]))
-        return {name: tf.reshape(column, shape) for name, column in {"value": value, **said}.items()}
+    def _values(self, rollout: Mapping[str, Any]) -> tf.Tensor:
+        values = self._agent.network(tf.nest.map_structure(_flat, rollout["observation"]))[1]
+        return tf.reshape(values, tf.shape(rollout["reward"]))
 
     def _next_value(self, rollout: Mapping[str, Any]) -> tf.Tensor:
-        values = self._agent.network(tf.nest.map_structure(_flat, rollout["next_observation"]))[1]
-        return tf.reshape(values, tf.shape(rollout["reward"]))
+        observations = tf.nest.map_structure(_flat, rollout["next_observation"])
+
+        def valued(places: tf.Tensor) -> tf.Tensor:
+            return self._agent.network(tf.nest.map_structure(lambda leaf: tf.gather(leaf, places), observations))[1]
+
+        return next_values(rollout["value"], rollout["truncated"], valued)
 
     def _scaled(self, rollout: Mapping[str, Any]) -> tf.Tensor:
         reward, scale = rollout["reward"], self._agent.reward_scale

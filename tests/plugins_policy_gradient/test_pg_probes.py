@@ -63,8 +63,8 @@ def sees_the_observation_again(transition: dict[str, tf.Tensor]) -> dict[str, tf
     ("name", "mutate", "found_by"),
     [
         ("a2c", ignores_the_end, "constant"),
-        ("ppo", takes_a_cut_for_an_end, "last seen"),
-        ("reinforce", sees_the_observation_again, "last seen"),
+        ("ppo", sees_the_observation_again, "last seen"),
+        ("reinforce", takes_a_cut_for_an_end, "last seen"),
     ],
 )
 def test_a_wrong_transition_is_found(name: str, mutate: Mutate, found_by: str) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from advdl.rl.returns import advantages, discounted_sums, returns_to_go
+from advdl.rl.returns import advantages, discounted_sums, next_values, returns_to_go
 
 GAMMA = 0.9
 
@@ -40,6 +40,34 @@ def test_advantages_equal_their_definition(trace, jit):
     arrays = rollout(3)
     compute = tf.function(lambda *given: advantages(*given, gamma=GAMMA, trace=trace), jit_compile=jit)
     np.testing.assert_allclose(compute(*arrays), slow_advantage(*arrays, trace), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("cut", ["none", "some", "all"])
+def test_next_values_are_those_of_the_true_next_observations(jit, cut):
+    _, value, following, terminated, some = rollout(7)
+    truncated = {"none": np.zeros_like(some), "some": some, "all": np.ones_like(some)}[cut]
+    known = np.where(terminated | truncated, following, np.concatenate([value[1:], following[-1:]]))
+
+    def compute(value, truncated, observations):
+        return next_values(value, truncated, lambda places: tf.gather(tf.reshape(observations, [-1]), places))
+
+    found = tf.function(compute, jit_compile=jit)(value, truncated, known).numpy()
+    np.testing.assert_array_equal(found[~terminated | truncated], known[~terminated | truncated])
+
+
+def test_next_values_ask_for_the_last_step_and_what_was_cut_off_only():
+    asked = []
+
+    def valued(places):
+        asked.extend(places.numpy())
+        return tf.zeros(places.shape)
+
+    truncated = np.zeros((5, 3), bool)
+    truncated[1, 2] = truncated[3, 0] = True
+    next_values(tf.zeros((5, 3)), truncated, valued)
+    assert set(asked) == {5, 9, 12, 13, 14}
+    assert len(asked) == 6
 
 
 def test_with_a_trace_of_1_the_target_is_the_bootstrapped_return():

@@ -31,8 +31,9 @@ def times(monkeypatch: pytest.MonkeyPatch) -> dict[bool, float]:
     """Seconds with XLA (True) and without; what is measured is counted under ``"asked"``."""
     said: dict[Any, float] = {True: 1.0, False: 1.0, "asked": 0}
 
-    def fake(model: keras.Model) -> tuple[float, float]:
+    def fake(model: keras.Model, batch_size: int) -> tuple[float, float]:
         said["asked"] += 1
+        said["samples"] = batch_size
         return said[True], said[False]
 
     monkeypatch.setattr(module, "measure", fake)
@@ -55,12 +56,12 @@ def test_what_is_said_or_sure_is_not_measured(setting: Any, backbones: Any, xla:
 def test_xla_is_left_for_a_clear_gain_only(without: float, xla: bool, times: Any) -> None:
     said: list[str] = []
     times[False] = without
-    compilation = Compilation(None, [dense(), convolution()], said.append)
+    compilation = Compilation(None, [dense(), convolution()], said.append, batch_size=32)
     assert [compilation.decide(), compilation.decide()] == [xla, xla]
-    assert times["asked"] == 1
+    assert (times["asked"], times["samples"]) == (1, 32)
     (sentence,) = said
     assert "XLA compiles" in sentence if xla else "own kernels" in sentence
-    assert f"'eye' takes 1000.0 ms with XLA and {1000 * without:.1f} ms without" in sentence
+    assert f"32 samples through 'eye' takes 1000.0 ms with XLA and {1000 * without:.1f} ms without" in sentence
 
 
 def test_a_run_that_goes_on_keeps_its_program(times: Any) -> None:

@@ -230,7 +230,8 @@ def build_compilation(
     probe = None
     if batches is not None and convolves(learner):
         probe = functools.partial(_measured, learner, batches)
-    return Compilation(setting, learner.backbones(), say, apart=apart or convolves(learner), probe=probe)
+    size = {"batch_size": given} if (given := experiment.data.get("agent", {}).get("batch_size")) else {}
+    return Compilation(setting, learner.backbones(), say, apart=apart or convolves(learner), probe=probe, **size)
 
 
 def _measured(learner: "Learner", batches: "Callable[[tf.Tensor], Batch]") -> tuple[float, float]:

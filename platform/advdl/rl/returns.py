@@ -5,7 +5,39 @@ a truncation the episode would have gone on, so the value of the observation tha
 both cases what the same env copy does next belongs to another episode.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
+
+
+def next_values(value: tf.Tensor, truncated: tf.Tensor, valued: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """Returns ``V(s'(t))``, float32, of the true next observations, and values hardly any twice.
+
+    Within an episode the next observation is the one that is acted on next, whose value is known. Only those that
+    episodes were cut off with, and the last step's, are valued here, ``num_envs`` at a time. After a termination, where
+    nothing follows, the result is of no meaning.
+
+    Args:
+        value: ``V(s(t))``, of the observations acted on, float32.
+        truncated: Episodes that were cut off, bool.
+        valued: Returns the values of some next observations, by their places in ``[time * num_envs]``, int32 of shape
+            ``[num_envs]``; traceable.
+    """
+    shape = tf.shape(value)
+    size, num_envs = shape[0] * shape[1], shape[1]
+    last = valued(size - num_envs + tf.range(num_envs))
+    following = tf.reshape(tf.concat([value[1:], last[None]], axis=0), [-1])
+    counts = tf.cumsum(tf.cast(tf.reshape(truncated, [-1]), tf.int32))
+
+    def go_on(done: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # The n-th of them is where the count becomes n; past the last of them it is the last step's once more.
+        found = tf.searchsorted(counts, done + 1 + tf.range(num_envs))
+        places = tf.minimum(found, size - 1)
+        return done + num_envs, tf.tensor_scatter_nd_update(values, places[:, None], valued(places))
+
+    start = (tf.constant(0), following)
+    values = tf.while_loop(lambda done, _: done < counts[-1], go_on, start, parallel_iterations=1)[1]
+    return tf.reshape(values, shape)
 
 
 def advantages(

@@ -13,6 +13,7 @@ from advdl.training.learner import Batch, Learner
 _UNDECIDED, _PLAIN, _XLA = -1, 0, 1
 _BATCH = 128
 _REPEATS = 5
+_ENOUGH = 10.0  # seconds after which a measurement is not repeated
 # Measured times scatter, and both are near each other for many networks: XLA is left only for a clear gain, so that the
 # same run makes the same choice whenever there is none.
 _CLEARLY = 0.85
@@ -49,6 +50,7 @@ class Compilation:
         backbones: The networks that are measured.
         say: Told what was found, in a sentence.
         apart: Whether updates are programs of their own.
+        batch_size: Samples in the batch that is measured; which is faster depends on it.
         probe: Measures in the place of the backbones, as ``measure_updates`` does: seconds with XLA, and without.
     """
 
@@ -59,11 +61,14 @@ class Compilation:
         say: Callable[[str], None] = lambda text: None,
         *,
         apart: bool = False,
+        batch_size: int = _BATCH,
         probe: Probe | None = None,
     ) -> None:
         measured = next(filter(_measurable, backbones), None)
-        self._what = "an update" if measured is None else f"a forward and backward pass through {measured.name!r}"
-        self._probe = probe if measured is None else functools.partial(measure, measured)
+        self._what, self._probe = "an update", probe
+        if measured is not None:
+            self._what = f"a forward and backward pass of {batch_size} samples through {measured.name!r}"
+            self._probe = functools.partial(measure, measured, batch_size)
         self._measured = setting is None and self._probe is not None
         self._found = tf.Variable(_UNDECIDED if self._measured else int(setting is not False), trainable=False)
         self._say = say
@@ -100,16 +105,17 @@ def convolves(learner: Learner) -> bool:
     return any(map(_convolves, learner.models.values()))
 
 
-def measure(model: keras.Model) -> tuple[float, float]:
-    """Returns the seconds of one forward and backward pass over 128 samples, with XLA and without.
+def measure(model: keras.Model, batch_size: int = _BATCH) -> tuple[float, float]:
+    """Returns the seconds of one forward and backward pass, with XLA and without.
 
-    Each is the least of five, compilation apart. They take turns, so that whatever else the machine does slows both.
-    Changes no variable.
+    Each is the least of five, or of fewer if they take longer than ten seconds, compilation apart. They take turns, so
+    that whatever else the machine does slows both. Changes no variable.
 
     Args:
         model: A functional model.
+        batch_size: Samples that pass.
     """
-    inputs = tf.nest.map_structure(lambda part: tf.zeros((_BATCH, *part.shape[1:]), part.dtype), model.input)
+    inputs = tf.nest.map_structure(lambda part: tf.zeros((batch_size, *part.shape[1:]), part.dtype), model.input)
 
     def passes(batch: Any) -> list[tf.Tensor]:
         values = [variable.value for variable in model.trainable_variables]
@@ -153,7 +159,9 @@ def _in_turns(passes: Callable[[Any], list[tf.Tensor]], inputs: Any) -> tuple[fl
     programs = [tf.function(passes, jit_compile=jit, autograph=False) for jit in (True, False)]
     for program in programs:
         program(inputs)
-    turns = [[_seconds(program, inputs) for program in programs] for _ in range(_REPEATS)]
+    turns: list[list[float]] = []
+    while len(turns) < _REPEATS and sum(map(sum, turns)) < _ENOUGH:
+        turns.append([_seconds(program, inputs) for program in programs])
     with_xla, without = map(min, zip(*turns, strict=True))
     return with_xla, without
 
