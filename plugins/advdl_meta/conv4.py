@@ -10,6 +10,7 @@ from annotated_types import Ge
 
 from advdl.errors import UsageError
 from advdl.plugin import Factory, Part
+from advdl.training import BatchNorm
 
 
 class Conv4(keras.Model):
@@ -47,7 +48,7 @@ class Conv4(keras.Model):
         x = keras.layers.Rescaling(1 / 255 if dtype == "uint8" else 1.0, name="scale")(x)
         for index in range(blocks):
             x = ConvolutionByMatrix(filters, name=f"conv_{index}")(x)
-            x = keras.layers.BatchNormalization(name=f"norm_{index}")(x)
+            x = BatchNorm(name=f"norm_{index}")(x)
             x = keras.layers.Activation("relu", name=f"activation_{index}")(x)
             x = x if layer is None else layer(name=f"layer_{index}")(x)
             if min(x.shape[1:3]) >= 2:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import keras
 
+from advdl.training import BatchNorm
 from advdl_vision.patches import PatchConvolution
 from advdl_vision.strided import StridedConvolution
 
@@ -181,7 +182,7 @@ def normalization(
     """
     match kind:
         case "batch":
-            return keras.layers.BatchNormalization(epsilon=epsilon, scale=scale, dtype=dtype, name=name)
+            return BatchNorm(epsilon=epsilon, scale=scale, dtype=dtype, name=name)
         case "layer":
             return keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype, name=name)
         case "group":

@@ -6,6 +6,7 @@ from advdl.lazy import lazy_names
 
 if TYPE_CHECKING:
     from advdl.training.adapter import Adapter, TaskLoss, Values, scalars
+    from advdl.training.batch_norm import BatchNorm
     from advdl.training.data_learner import DataLearner, DataSpec
     from advdl.training.dataset import Data, Dataset
     from advdl.training.fused import FusedLoop
@@ -24,6 +25,7 @@ __all__ = [
     "Adapter",
     "Aux",
     "Batch",
+    "BatchNorm",
     "Data",
     "DataLearner",
     "DataSpec",
@@ -55,6 +57,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         **dict.fromkeys(("Adapter", "TaskLoss", "Values", "scalars"), "advdl.training.adapter"),
+        "BatchNorm": "advdl.training.batch_norm",
         **dict.fromkeys(("DataLearner", "DataSpec"), "advdl.training.data_learner"),
         **dict.fromkeys(("Data", "Dataset"), "advdl.training.dataset"),
         "FusedLoop": "advdl.training.fused",

@@ -52,6 +52,8 @@ class PureLearner:
         every = [variable for model in learner.models.values() for variable in model.variables]
         self.state_variables = [variable for variable in every if id(variable) not in adapting]
         self._norms = [layer for model in learner.models.values() for layer in _batch_norms(model)]
+        for norm in self._norms:
+            norm.fused = False  # the kernel is not batched over tasks
 
     @property
     def has_statistics(self) -> bool:
