@@ -106,7 +106,7 @@ def _check(space: gymnasium.Space[Any], backbone: str, smallest: int) -> None:
     if len(shape) != 3:
         raise UsageError(refusal + needs, hint=_hint_for_rank(shape))
     if min(shape[:2]) < smallest:
-        raise UsageError(refusal + needs, hint=f"the backbone {_that_fits(min(shape[:2]))!r} takes it")
+        raise UsageError(refusal + needs, hint=f"the backbone {_that_fits(min(shape[:2]), backbone)!r} takes it")
 
 
 def _hint_for_rank(shape: tuple[int, ...]) -> str:
@@ -118,6 +118,7 @@ def _hint_for_rank(shape: tuple[int, ...]) -> str:
     return "the backbone 'mlp' takes it as a vector"
 
 
-def _that_fits(side: int) -> str:
-    fits = (name for name, smallest in (("nature_cnn", 36), ("impala", 8), ("minatar_cnn", 3)) if side >= smallest)
-    return next(fits, "mlp")
+def _that_fits(side: int, refused: str) -> str:
+    """Names a backbone for so small an image; not the one whose options were too much for it."""
+    smallest = {"nature_cnn": 36, "impala": 8, "minatar_cnn": 3}
+    return next((name for name, least in smallest.items() if side >= least and name != refused), "mlp")

@@ -190,6 +190,12 @@ def test_a_refusal_says_what_it_got_what_it_needs_and_what_fits(host, name, spac
         assert host.build("backbone", other, space)(batch(space)).shape[0] == 2
 
 
+def test_a_backbone_that_its_options_make_too_large_is_not_the_one_that_fits(host):
+    with pytest.raises(UsageError, match="16 x 16") as caught:
+        host.build("backbone", {"name": "impala", "widths": [8, 8, 8, 8]}, MINATAR)
+    assert caught.value.hint == "the backbone 'minatar_cnn' takes it"
+
+
 @pytest.mark.parametrize("space", [spaces.Discrete(3), spaces.Dict({"image": image(8)})])
 def test_other_spaces_are_refused(host, space):
     with pytest.raises(UsageError, match=rf"cannot see observations of {type(space).__name__} spaces"):
