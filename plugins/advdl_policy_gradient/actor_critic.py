@@ -96,7 +96,7 @@ class ActorCritic(Agent):
         if progress is None:
             return Acted(self.actions.to_env(policy.mode()), carry)
         raw = self._explored(policy, features, seed, progress) if self.settings.sde_every else policy.sample(seed)
-        extras = {"raw": raw, **self.recalled(policy, raw), **self.extras(raw, progress)}
+        extras = {"raw": raw, **self.extras(policy, raw, progress)}
         extras |= {"value": value} if self.settings.shared else {}
         return Acted(self.actions.to_env(raw), carry, extras)
 
@@ -108,7 +108,7 @@ class ActorCritic(Agent):
         horizon, batch_size = self.settings.horizon, self.settings.batch_size
         # With one backbone for both, who acts has the value for nothing; the value function's own sees more at a time.
         value = {"value": _SCALAR}
-        fields |= dict.fromkeys((*self.recalled_names, *self.extra_names), _SCALAR)
+        fields |= dict.fromkeys(self.extra_names, _SCALAR)
         columns = dict.fromkeys(("advantage", "target"), _SCALAR)
         return RolloutSource(
             fields | (value if self.settings.shared else {}),
@@ -129,22 +129,16 @@ class ActorCritic(Agent):
     extra_names: ClassVar[tuple[str, ...]] = ("entropy_weight",)
     """What ``extras`` returns."""
 
-    recalled_names: ClassVar[tuple[str, ...]] = ()
-    """What ``recalled`` returns."""
-
-    def extras(self, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
-        """Returns what is stored of the moment of acting, each ``[num_envs]``; schedules are read here."""
-        return {"entropy_weight": scheduled(self._entropy, progress, raw)}
-
-    def recalled(self, policy: Distribution, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns what batches need of the policy that acts, each ``[num_envs]``.
+    def extras(self, policy: Distribution, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
+        """Returns what is stored of the moment of acting, each ``[num_envs]``; schedules are read here.
 
         Args:
             policy: What the actions were drawn from.
             raw: The actions.
+            progress: How far the run is.
         """
-        del policy, raw
-        return {}
+        del policy
+        return {"entropy_weight": scheduled(self._entropy, progress, raw)}
 
     def estimate(self, rollout: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns advantages and what values are drawn to, each ``[horizon, num_envs]``.

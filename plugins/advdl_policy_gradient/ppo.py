@@ -47,8 +47,7 @@ class PPO(ActorCritic):
     """
 
     name = "ppo"
-    extra_names = ("entropy_weight", "clip")
-    recalled_names = ("log_prob",)
+    extra_names = ("entropy_weight", "log_prob", "clip")
 
     def __init__(
         self,
@@ -95,13 +94,10 @@ class PPO(ActorCritic):
         super().__init__(spaces, settings)
         self._clip, self._value_clip, self._kl_stop = as_schedule_of(clip), value_clip, kl_stop
 
-    def extras(self, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
-        """Adds the present clip range."""
-        return super().extras(raw, progress) | {"clip": scheduled(self._clip, progress, raw)}
-
-    def recalled(self, policy: Distribution, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the log-probabilities of the actions."""
-        return {"log_prob": policy.log_prob(raw)}
+    def extras(self, policy: Distribution, raw: tf.Tensor, progress: Progress) -> dict[str, tf.Tensor]:
+        """Adds the log-probabilities of the actions and the present clip range."""
+        clip = scheduled(self._clip, progress, raw)
+        return super().extras(policy, raw, progress) | {"log_prob": policy.log_prob(raw), "clip": clip}
 
     def stop(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Says whether the policy has moved too far for the rest of the round."""

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from advdl.errors import UsageError
+from advdl.training.batch_norm import BatchNorm
 from advdl.training.data_learner import DataLearner
 from advdl.training.learner import Aux, Batch, Learner, Objective
 
@@ -53,7 +54,8 @@ class PureLearner:
         self.state_variables = [variable for variable in every if id(variable) not in adapting]
         self._norms = [layer for model in learner.models.values() for layer in _batch_norms(model)]
         for norm in self._norms:
-            norm.fused = False  # the kernel is not batched over tasks
+            if isinstance(norm, BatchNorm):
+                norm.fused = False  # the kernel is not batched over tasks
 
     @property
     def has_statistics(self) -> bool:
