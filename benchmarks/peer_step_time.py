@@ -34,7 +34,6 @@ def ours(network: str) -> tuple[Turn, int, str]:
     from advdl.training.backend import start_tensorflow
 
     start_tensorflow()
-    import keras
     from gymnasium.spaces import Discrete
 
     from advdl.training import Dataset, DataSpec, Trainer, Tuning
@@ -43,14 +42,14 @@ def ours(network: str) -> tuple[Turn, int, str]:
     from advdl.training.dataset import image_space
     from advdl.training.schedules import Constant
     from advdl.training.update_engine import UpdateEngine
+    from advdl_basics.optimizers import Adam
     from advdl_supervised.classifier import Classifier
 
     images, classes = data()
     spec = DataSpec(image_space(images), Discrete(CLASSES))
     learner = Classifier(spec, backbone=lambda space: backbone(network, space))
-    trainer = Trainer(
-        learner, {"classify": Tuning(keras.optimizers.Adam(RATE), Constant(value=RATE))}, total_updates=10**6
-    )
+    tuning = Tuning(Adam(learning_rate=RATE), Constant(value=RATE))
+    trainer = Trainer(learner, {"classify": tuning}, total_updates=10**6)
     said: list[str] = []
     compilation = Compilation(None, learner.backbones(), said.append, apart=convolves(learner))
     batches = DataBatches(Dataset(images, classes, spec), batch_size=BATCH, seed=0)

@@ -5,12 +5,13 @@ and a schedule. Weight decay is decoupled (Loshchilov & Hutter 2019, arXiv:1711.
 ``w -= learning_rate * weight_decay * w`` before the step, biases and normalisations left out.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
 from annotated_types import Ge, Gt, Interval
 
 from advdl.plugin.options import Factory, Part
+from advdl_basics.adam_kernel import in_one_pass
 
 Rate = Annotated[Factory, Part("schedule")] | Annotated[float, Gt(0)]
 Memory = Annotated[float, Interval(ge=0, lt=1)]
@@ -44,6 +45,11 @@ class Adam(keras.optimizers.Adam):
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay or None)
 
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one variable and its moments, with one kernel where there is one."""
+        if not in_one_pass(self, gradient, variable, learning_rate):
+            super().update_step(gradient, variable, learning_rate)
+
 
 class AdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay.
@@ -70,6 +76,11 @@ class AdamW(keras.optimizers.AdamW):
         weight_decay: Decay = 0.004,
     ) -> None:
         super().__init__(learning_rate, weight_decay, beta_1, beta_2, epsilon, amsgrad)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one variable and its moments, with one kernel where there is one."""
+        if not in_one_pass(self, gradient, variable, learning_rate):
+            super().update_step(gradient, variable, learning_rate)
 
 
 class SGD(keras.optimizers.SGD):

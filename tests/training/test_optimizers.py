@@ -49,8 +49,9 @@ def updates(optimizer, variables, count=5):
     return [variable.numpy() for variable in variables]
 
 
+# Adam's are nearer to the formula than Keras' own: tests/plugins_basics/test_basics_adam.py.
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-@pytest.mark.parametrize("name", KERAS)
+@pytest.mark.parametrize("name", [name for name in KERAS if name not in {"adam", "adamw"}])
 def test_numbers_are_those_of_keras(host, name, decay):
     ours, theirs = network(), network()
     raw = {"name": name, "learning_rate": 0.01, "weight_decay": decay}
