@@ -47,6 +47,8 @@ def test_a_name_becomes_an_id(name: str, env_id: str, host: PluginHost) -> None:
         ("Cartpoel", "there is no env 'Cartpoel'", "'CartPole'"),
         ("CartPole-v7", "there is no env 'CartPole-v7'", "'CartPole-v"),
         ("advdl/CartPol-v1", "there is no env 'advdl/CartPol-v1'", "'advdl/CartPole-v1'"),
+        ("Pong-v5", "there is no env 'Pong-v5'", "did you mean 'ALE/Pong-v5'"),
+        ("Empty-5x5", "there is no env 'Empty-5x5'", "did you mean 'MiniGrid-Empty-5x5'"),
         ("", "there is no env ''", "advdl env list"),
         ("zzzzzz", "there is no env 'zzzzzz'", "see them all: advdl env list"),
         ("Reacher-v2", "no longer has env 'Reacher-v2'", "'Reacher-v"),

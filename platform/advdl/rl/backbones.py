@@ -12,6 +12,8 @@ from advdl.plugin.options import Factory
 from advdl.rl.flat import Flat
 from advdl.rl.spaces import leaves, stored_dtype, unflatten
 
+_FLAT = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
 
 def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model:
     """Builds what an agent sees through.
@@ -35,7 +37,7 @@ def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model
         model: keras.Model = factory(space)
         return model
     parts = list(leaves(space))
-    models = [_seen(factory, path, leaf) for path, leaf in parts]
+    models = [_seen(factory, space, path, leaf) for path, leaf in parts]
     if not any(isinstance(model, keras.Model) for model in models):
         factory(parts[0][1])  # says why not
     inputs = [observation_input(leaf, path) for path, leaf in parts]
@@ -60,15 +62,28 @@ def _fused(features: list[Any]) -> Any:
     return keras.layers.Dense(width, activation="relu", name="fuse")(joined)
 
 
-def _seen(factory: Factory, path: str, leaf: gymnasium.Space[Any]) -> keras.layers.Layer:
+def _seen(factory: Factory, space: gymnasium.Space[Any], path: str, leaf: gymnasium.Space[Any]) -> keras.layers.Layer:
     try:
         model = factory(leaf)
     except UsageError as error:
-        if not isinstance(leaf, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-            raise UsageError(f"observation {path!r}: {error.message}", hint=error.hint) from error
+        if not isinstance(leaf, _FLAT):
+            what = f"observation {path!r} is of a {type(leaf).__name__} space, which the backbone does not see"
+            raise UsageError(what, hint=_leave_out(space)) from error
         return Flat(leaf, name=f"flat_{_plain(path)}")
     model.name = f"{model.name}_{_plain(path)}"  # layers of one model need names of their own
     return model
+
+
+def _leave_out(space: gymnasium.Space[Any]) -> str:
+    """Says how an env is asked for the parts of its observation that can be seen."""
+    known = isinstance(space, spaces.Dict) and [
+        key for key, part in sorted(space.spaces.items()) if all(isinstance(leaf, _FLAT) for _, leaf in leaves(part))
+    ]
+    if not known:
+        return "make a Box of it with a gymnasium.ObservationWrapper, named in env.wrappers"
+    kept = ", ".join(f'"{key}"' for key in known)
+    wrapper = f'{{name = "gymnasium.wrappers:FilterObservation", filter_keys = [{kept}]}}'
+    return f"leave it out: --set 'env.wrappers=[{wrapper}]'"
 
 
 def _plain(path: str) -> str:

@@ -159,9 +159,7 @@ def resolve_env_id(name: str, host: "PluginHost") -> str:
 
 def list_envs(host: "PluginHost") -> list[EnvListing]:
     """Lists every env that can be named, older versions included, in id order."""
-    for module, _ in _NAMESPACES.values():
-        if importlib.util.find_spec(module) is not None:
-            _import_quietly(module)
+    _import_namespaces()
     specs = registered_specs(host)
     return [_listing(specs[env_id], host) for env_id in sorted(specs) if not _is_stand_in(specs[env_id])]
 
@@ -227,12 +225,25 @@ def _newest(name: str, specs: "dict[str, EnvSpec]") -> str:
         return name
     versions = [spec for spec in specs.values() if spec.version is not None and _unversioned(spec) == name]
     if not versions:
-        raise unknown_name("env", name, [*specs, *{_unversioned(spec) for spec in specs.values()}], command=_LIST)
+        raise unknown_name("env", name, _meant(name, specs), command=_LIST)
     return max(versions, key=lambda spec: spec.version or 0).id
+
+
+def _meant(name: str, specs: "dict[str, EnvSpec]") -> set[str]:
+    """Returns the names among which the one that is meant may be: those in a namespace, if it was only left out."""
+    _import_namespaces()
+    known = {*specs, *map(_unversioned, specs.values())} - {name}
+    return {f"{namespace}/{name}" for namespace in _NAMESPACES} & known or known
 
 
 def _unversioned(spec: "EnvSpec") -> str:
     return f"{spec.namespace}/{spec.name}" if spec.namespace else spec.name
+
+
+def _import_namespaces() -> None:
+    for module, _ in _NAMESPACES.values():
+        if importlib.util.find_spec(module) is not None:
+            _import_quietly(module)
 
 
 def _import_namespace(name: str) -> None:
