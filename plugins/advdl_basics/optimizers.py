@@ -1,4 +1,4 @@
-"""Keras' optimizers with typed options. The numbers are Keras' own.
+"""Keras' optimizers with typed options. The numbers are Keras' own, but Adam's steps are made by one kernel.
 
 ``learning_rate`` is a number or a schedule; ``advdl.training.optimizers`` turns either into a plain variable
 and a schedule. Weight decay is decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101):

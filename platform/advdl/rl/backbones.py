@@ -12,6 +12,7 @@ from advdl.plugin.options import Factory
 from advdl.rl.flat import Flat
 from advdl.rl.spaces import leaves, stored_dtype, unflatten
 
+# The spaces that Flat makes a vector of.
 _FLAT = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
