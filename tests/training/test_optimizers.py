@@ -49,9 +49,8 @@ def updates(optimizer, variables, count=5):
     return [variable.numpy() for variable in variables]
 
 
-# Adam's are nearer to the formula than Keras' own: tests/plugins_basics/test_basics_adam.py.
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-@pytest.mark.parametrize("name", [name for name in KERAS if name not in {"adam", "adamw"}])
+@pytest.mark.parametrize("name", KERAS)
 def test_numbers_are_those_of_keras(host, name, decay):
     ours, theirs = network(), network()
     raw = {"name": name, "learning_rate": 0.01, "weight_decay": decay}
@@ -61,7 +60,8 @@ def test_numbers_are_those_of_keras(host, name, decay):
     reference = KERAS[name](learning_rate=0.01, weight_decay=decay, **extra)
     reference.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     for mine, its in zip(updates(optimizer, ours), updates(reference, theirs), strict=True):
-        np.testing.assert_array_equal(mine, its)
+        # Adam's are nearer to the formula than Keras' own (test_basics_adam.py), by up to 6e-6 of five steps of 0.01.
+        np.testing.assert_allclose(mine, its, rtol=0, atol=5e-7 if name in {"adam", "adamw"} else 0)
 
 
 @pytest.mark.parametrize("name", KERAS)
