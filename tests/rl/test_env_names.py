@@ -86,6 +86,17 @@ def test_a_missing_package_comes_with_its_pip_line(
     assert caught.value.hint == line
 
 
+def test_a_broken_package_does_not_hide_that_a_name_is_unknown(
+    host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(module: str) -> None:
+        raise RuntimeError(module)
+
+    monkeypatch.setattr("advdl.rl.env_names._import_quietly", broken)
+    with pytest.raises(UsageError, match="there is no env 'Cartpoel'"):
+        resolve_env_id("Cartpoel", host)
+
+
 def test_a_twin_is_found_from_both_sides_and_only_for_its_version(host: PluginHost) -> None:
     for env_id in ("CartPole-v1", "advdl/CartPole-v1", "advdl_envs:advdl/CartPole-v1"):
         twin = compiled_twin(env_id, host)

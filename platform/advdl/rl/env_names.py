@@ -3,6 +3,7 @@
 Imports no TensorFlow: listing envs must not cost its import.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -231,7 +232,8 @@ def _newest(name: str, specs: "dict[str, EnvSpec]") -> str:
 
 def _meant(name: str, specs: "dict[str, EnvSpec]") -> set[str]:
     """Returns the names among which the one that is meant may be: those in a namespace, if it was only left out."""
-    _import_namespaces()
+    with contextlib.suppress(Exception):  # a package that is broken is not what was asked for
+        _import_namespaces()
     known = {*specs, *map(_unversioned, specs.values())} - {name}
     return {f"{namespace}/{name}" for namespace in _NAMESPACES} & known or known
 
