@@ -29,7 +29,7 @@ def trainer_of(learner, rate=0.1, **options):
 
 
 def repeat(trainer, batch, updates, jit):
-    loop = FusedLoop(lambda index: trainer.update(batch, SEED) and None, healthy=trainer.healthy, jit=jit)
+    loop = FusedLoop(lambda index: trainer.update(batch, SEED, jit=jit) and None, healthy=trainer.healthy, jit=jit)
     at = 0
     while at < updates:
         at = loop.advance(at, updates - at)
@@ -154,6 +154,22 @@ def test_clipping_is_by_the_global_norm():
     np.testing.assert_allclose(learner.line.get_weights()[1], [1.0 - 5.0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_updates_without_xla_are_the_same_whether_or_not_it_may_compile_them(clip_norm):
+    batch = {"x": tf.random.stateless_normal([8, 1], SEED), "y": tf.random.stateless_normal([8], SEED)}
+    found = []
+    for jit in (False, True):
+        learner = Regression()
+        trainer = trainer_of(learner, clip_norm=clip_norm)
+        learner.line.set_weights([np.array([[2.0]]), np.array([1.0])])
+        update = tf.function(lambda trainer=trainer, jit=jit: trainer.update(batch, SEED, jit=jit), autograph=False)
+        for _ in range(5):
+            update()
+        found.append(learner.line.get_weights())
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulation_equals_the_whole_batch(parts):
     batch = {"x": tf.random.stateless_normal([8, 1], SEED), "y": tf.random.stateless_normal([8], SEED)}
@@ -256,17 +272,18 @@ class Cusp(Regression):
         return tf.reduce_mean(tf.sqrt(tf.abs(self.line(batch["x"])[:, 0] * 0.0))), {}
 
 
+@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize(
     ("kind", "x", "named"),
     [(Regression, float("nan"), "'x'"), (Regression, 1e30, "the loss is inf"), (Cusp, 1.0, "gradient of")],
 )
-def test_what_is_not_finite_is_named_and_changes_nothing(kind, x, named):
+def test_what_is_not_finite_is_named_and_changes_nothing(kind, x, named, jit):
     learner = kind()
     trainer = trainer_of(learner)
     learner.line.set_weights([np.array([[1e5]]), np.array([0.0])])
     batch = {"x": tf.constant([[x]]), "y": tf.constant([0.0])}
     before = learner.line.get_weights()
-    trainer.update(batch, SEED)
+    trainer.update(batch, SEED, jit=jit)
     assert not bool(trainer.healthy)
     error = trainer.diagnose(batch, SEED)
     assert isinstance(error, DivergedError)

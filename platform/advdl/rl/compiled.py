@@ -152,7 +152,7 @@ class CompiledEngine:
     def _iterate(self, iteration: tf.Tensor) -> None:
         env_steps = (iteration + 1) * self._num_envs
         self._collect(iteration)
-        self._updating.after(env_steps, apart=self._apart)
+        self._updating.after(env_steps, jit=self._xla, apart=self._apart)
         self._iteration.assign(iteration + 1)
 
     def _step_envs(self, iteration: tf.Tensor) -> None:

@@ -278,7 +278,7 @@ class HostEngine:
         self._advance_to(iteration + row + 1)
 
     def _advance_to(self, iteration: tf.Tensor) -> None:
-        self._updating.after(iteration * self._num_envs, apart=self._apart)
+        self._updating.after(iteration * self._num_envs, jit=self._xla, apart=self._apart)
         self._iteration.assign(iteration)
 
     def _report(self, figures: tf.Tensor) -> None:

@@ -30,20 +30,22 @@ class Updating:
         self._sample, self._update = Stream(seed, "sample"), Stream(seed, "update")
         self._index = tf.Variable(0, dtype=tf.int64, trainable=False)  # of the last update in its round
 
-    def after(self, env_steps: tf.Tensor, *, apart: bool = False) -> None:
+    def after(self, env_steps: tf.Tensor, *, jit: bool = True, apart: bool = False) -> None:
         """Makes the updates that follow the step that made the count of env steps ``env_steps``; traceable.
 
         Args:
             env_steps: The count.
+            jit: Whether XLA compiles the updates.
             apart: Whether XLA compiles each update as a program of its own, in a loop that it does not compile.
         """
         if not self._source.updates_in(_EVER):  # it only keeps: there is no update to trace
             return
-        make: Callable[..., tuple[tf.Tensor]] = self._make
+        update = functools.partial(self._trainer.update, jit=jit)
+        make: Callable[..., tuple[tf.Tensor]] = functools.partial(self._make, update)
         if apart and disk_of(self._source):  # drawing goes through Python, and only what follows through XLA
-            make = functools.partial(self._make, update=_by_xla(self._trainer.update))
+            make = functools.partial(self._make, _by_xla(update))
         elif apart:
-            make = _by_xla(self._make)
+            make = _by_xla(make)
         now = env_steps if self._trainer.counts_env_steps else None
 
         def go_on(index: tf.Tensor) -> tf.Tensor:
@@ -58,11 +60,11 @@ class Updating:
         batch = self._source.sample(self._sample.at(step), self._index)
         return self._trainer.diagnose(batch, self._update.at(step))
 
-    def _make(self, index: tf.Tensor, env_steps: tf.Tensor | None, update: Any = None) -> tuple[tf.Tensor]:
+    def _make(self, update: Callable[..., Any], index: tf.Tensor, env_steps: tf.Tensor | None) -> tuple[tf.Tensor]:
         step = self._trainer.updates.read_value()
         self._index.assign(index)
         batch = self._source.sample(self._sample.at(step), index)
-        report = (update or self._trainer.update)(batch, self._update.at(step), env_steps)
+        report = update(batch, self._update.at(step), env_steps)
         self._source.feedback(batch, report)
         self._metrics.add_report(report)
         return (index + 1,)

@@ -102,7 +102,9 @@ class Trainer:
         scaled = [name for name, tuning in tunings.items() if tuning.scale is not None]
         self._overflows = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in scaled}
 
-    def update(self, batch: Batch, seed: tf.Tensor, env_steps: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    def update(
+        self, batch: Batch, seed: tf.Tensor, env_steps: tf.Tensor | None = None, *, jit: bool = True
+    ) -> dict[str, tf.Tensor]:
         """Minimises every objective once; traceable.
 
         A NaN or an infinity in a loss or a gradient leaves that objective's variables as they were. Where the loss is
@@ -113,6 +115,7 @@ class Trainer:
             batch: Named tensors ``[batch, ...]``.
             seed: Stateless seed, int32 of shape [2].
             env_steps: Env steps made so far, a scalar; needed where schedules count them.
+            jit: Whether XLA may compile what is traced here. Without it the same numbers take a little less time.
 
         Returns:
             Metrics and per-sample reports; names are prefixed with the objective's name where it has company.
@@ -121,7 +124,7 @@ class Trainer:
         now = tf.cast(self.updates if env_steps is None else env_steps, tf.float32)
         report: dict[str, tf.Tensor] = {}
         for index, objective in enumerate(self.objectives):
-            report |= self._minimise(objective, batch, fold(seed, index), now)
+            report |= self._minimise(objective, batch, fold(seed, index), now, jit=self.jits(jit))
         self.updates.assign_add(1)
         self.learner.after_update(self.updates.read_value())
         if self._averages is not None:
@@ -175,7 +178,9 @@ class Trainer:
                     return DivergedError(f"{where}: {what}", hint=_SMALLER_STEPS)
         return DivergedError(f"update {int(self.updates)}: a value was not finite", hint=_SMALLER_STEPS)
 
-    def _minimise(self, objective: Objective, batch: Batch, seed: tf.Tensor, now: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _minimise(
+        self, objective: Objective, batch: Batch, seed: tf.Tensor, now: tf.Tensor, *, jit: bool
+    ) -> dict[str, tf.Tensor]:
         tuning = self._tunings[objective.name]
         scale = tuning.scale
         measured = self._gradients(objective, batch, seed, scale)
@@ -191,7 +196,7 @@ class Trainer:
             )
         elif scale is None:
             self.healthy.assign(self.healthy & finite)
-            self._apply(tuning, objective, measured.gradients, norm, rate, finite)
+            self._apply(tuning, objective, measured.gradients, norm, rate, finite, jit=jit)
         else:
             report |= self._apply_scaled(tuning, objective, self._clip(measured.gradients, norm), rate, finite, scale)
         report |= self._norms(objective, before) | self._noise_of(objective, measured, norm, batch)
@@ -206,18 +211,23 @@ class Trainer:
         norm: tf.Tensor,
         rate: tf.Tensor,
         finite: tf.Tensor,
+        *,
+        jit: bool,
     ) -> None:
-        def apply(due: tf.Tensor) -> tf.Tensor:
-            # What did not depend on the loop's variable would be computed before the loop, in passes of its own.
-            clipped = self._clip(gradients, norm, tf.cast(due, tf.float32))
+        def apply(share: tf.Tensor | None = None) -> tf.Tensor:
+            clipped = self._clip(gradients, norm, share)
             tuning.optimizer.learning_rate.assign(rate)
             tuning.optimizer.apply(clipped, objective.variables)
             return tf.constant(False)
 
-        if self.replicas is not None:
-            tf.cond(finite, lambda: apply(finite), lambda: tf.constant(False))
-        else:  # A loop gone through once or never: XLA copies whatever a branch of a conditional changes.
-            tf.while_loop(lambda due: due, lambda due: (apply(due),), (finite,), parallel_iterations=1)
+        def once(due: tf.Tensor) -> tuple[tf.Tensor]:
+            # What did not depend on the loop's variable would be computed before the loop, in passes of its own.
+            return (apply(tf.cast(due, tf.float32)),)
+
+        if jit:  # A loop gone through once or never: XLA copies whatever a branch of a conditional changes.
+            tf.while_loop(lambda due: due, once, (finite,), parallel_iterations=1)
+        else:
+            tf.cond(finite, apply, lambda: tf.constant(False))
 
     def _apply_scaled(
         self,

@@ -85,4 +85,4 @@ class UpdateEngine:
         )
 
     def _iterate(self, update: tf.Tensor) -> None:
-        self.metrics.add_report(self.trainer.update(self._batch(update), self._seeds.at(update)))
+        self.metrics.add_report(self.trainer.update(self._batch(update), self._seeds.at(update), jit=self._xla))
