@@ -66,11 +66,20 @@ class DivergedError(AdvdlError):
     exit_code = ExitCode.DIVERGED
 
 
+# The fewest letters of a name that a longer word beginning with them is taken for.
+_STEM = 4
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name closest to a misspelt one, or None if none is close."""
+    """Returns the known name closest to a misspelt one, or None if none is close; ``norm`` for ``normalisation``."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[matches[0]] if matches else None
+    folded = name.casefold()
+    matches = (
+        difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.8)
+        or [candidate for candidate in by_folded if len(candidate) >= _STEM and folded.startswith(candidate)]
+        or difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    )
+    return by_folded[max(matches, key=len)] if matches else None
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], *, command: str) -> UsageError:

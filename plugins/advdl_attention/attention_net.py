@@ -48,6 +48,8 @@ class Attention(keras.Model):
         layer: A layer, of a plugin say, that the tokens go through after each block.
         activation: What follows the convolution and the fully connected layer.
         units: Width of the fully connected layer at the end; 0 for none.
+        channels_first: Whether images come as ``[channels, height, width]``, such as the frames that
+            ``gymnasium.wrappers.FrameStackObservation`` stacks. A history stays as it is.
 
     Raises:
         UsageError: The space is neither an image nor a history, or the heads do not divide the width.
@@ -70,11 +72,13 @@ class Attention(keras.Model):
         layer: Annotated[Factory, Part("layer")] | None = None,
         activation: Literal["relu", "tanh", "gelu", "silu", "elu", "selu", "leaky_relu", "mish"] = "relu",
         units: Annotated[int, Ge(0)] = 256,
+        channels_first: bool = False,
     ) -> None:
-        require_image_or_history(observation_space, "attention")
+        require_image_or_history(observation_space, "attention", turned=channels_first)
         head_size(width, heads)
         inputs, x = observation(observation_space)
         if len(observation_space.shape or ()) == 3:
+            x = keras.layers.Permute((2, 3, 1), name="channels_last")(x) if channels_first else x
             x = _stem(x, stem, activation)
             x = patches(x, width, patch or _patch_size(x.shape[1], x.shape[2]))
         else:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from advdl.errors import UsageError
-from advdl.rl.images import box_shape, cannot_see
+from advdl.rl.images import box_shape, cannot_see, channels_last
 from advdl_attention.attention import Shape
 from advdl_attention.positions import LearnedPositions, SinusoidalPositions
 from advdl_attention.transformer import TransformerBlock
@@ -75,14 +75,19 @@ def require_image(space: gymnasium.Space[Any], backbone: str, *, smallest: int) 
         raise UsageError(refusal + needs, hint="the backbone 'mlp' takes it as a vector")
 
 
-def require_image_or_history(space: gymnasium.Space[Any], backbone: str) -> None:
+def require_image_or_history(space: gymnasium.Space[Any], backbone: str, *, turned: bool) -> None:
     """Refuses what is neither an image ``[height, width, channels]`` nor a history ``[time, features]``.
+
+    Args:
+        space: What is observed.
+        backbone: The backbone's name, for errors.
+        turned: Whether an image's channels come first, and the backbone turns it.
 
     Raises:
         UsageError: The space is neither, or an image with its channels first.
     """
     needs = "it needs an image [height, width, channels], or [time, features] of a history"
-    shape = box_shape(space, backbone, needs)
+    shape = box_shape(channels_last(space) if turned else space, backbone, needs, turns=True)
     if len(shape) not in (2, 3):
         raise UsageError(cannot_see(backbone, shape) + needs, hint="the backbone 'mlp' takes it as a vector")
 

@@ -42,6 +42,8 @@ class DenseNet(keras.Model):
         pooling: How the last map becomes features.
         layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer at the end; 0 for none.
+        channels_first: Whether images come as ``[channels, height, width]``, such as the frames that
+            ``gymnasium.wrappers.FrameStackObservation`` stacks.
 
     Raises:
         UsageError: The space is no image of that size.
@@ -62,9 +64,10 @@ class DenseNet(keras.Model):
         pooling: Pooling = "average",
         layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 256,
+        channels_first: bool = False,
     ) -> None:
         smallest = stem_strides * 2 ** (len(blocks) - 1)
-        inputs, x = image_input(observation_space, "densenet", smallest=smallest)
+        inputs, x = image_input(observation_space, "densenet", smallest=smallest, channels_first=channels_first)
         style: dict[str, Any] = {"norm": norm, "activation": activation}
         x = Unit(stem, 3, strides=stem_strides, padding="even", name="stem", **style)(x)
         x = _blocks(x, blocks, growth, bottleneck, compression, **style)

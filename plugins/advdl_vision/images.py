@@ -5,18 +5,17 @@ from typing import Annotated, Any, Literal
 import gymnasium
 import keras
 import numpy as np
-from gymnasium import spaces
 
 from advdl.errors import UsageError
 from advdl.plugin import Factory, Part
-from advdl.rl.images import box_shape, cannot_see
+from advdl.rl.images import box_shape, cannot_see, channels_last
 
 Pooling = Literal["average", "max", "flatten"]
 LayerPart = Annotated[Factory, Part("layer")] | None
 
 
 def image_input(
-    space: gymnasium.Space[Any], backbone: str, *, smallest: int, channels_first: bool = False
+    space: gymnasium.Space[Any], backbone: str, *, smallest: int, channels_first: bool | None = None
 ) -> tuple[Any, Any]:
     """Starts a functional model on images ``[batch, height, width, channels]``.
 
@@ -24,7 +23,8 @@ def image_input(
         space: What is observed.
         backbone: The backbone's name, for errors.
         smallest: The least height and width that it takes.
-        channels_first: Whether images come as ``[batch, channels, height, width]``; they are turned.
+        channels_first: Whether images come as ``[batch, channels, height, width]``; they are turned. None if the
+            backbone has no such option.
 
     Returns:
         The model's input, and the image in the compute dtype, channels last, with uint8 divided by 255.
@@ -32,7 +32,7 @@ def image_input(
     Raises:
         UsageError: The space is no image, has its channels first, or is too small.
     """
-    _check(_turned(space) if channels_first else space, backbone, smallest)
+    _check(channels_last(space) if channels_first else space, backbone, smallest, turns=channels_first is False)
     inputs = keras.Input(space.shape, dtype=str(np.dtype(space.dtype)), name="observation")
     pixels = Pixels(scale=1 / 255 if space.dtype == np.uint8 else 1.0, name="pixels")(inputs)
     return inputs, keras.layers.Permute((2, 3, 1), name="channels_last")(pixels) if channels_first else pixels
@@ -92,16 +92,9 @@ class Pixels(keras.layers.Layer):
         return {**super().get_config(), "scale": self._scale}
 
 
-def _turned(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
-    """Returns the space with its first axis last; one that is no image stays as it is, to be refused."""
-    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
-        return space
-    return spaces.Box(np.moveaxis(space.low, 0, -1), np.moveaxis(space.high, 0, -1), dtype=space.dtype.type)
-
-
-def _check(space: gymnasium.Space[Any], backbone: str, smallest: int) -> None:
+def _check(space: gymnasium.Space[Any], backbone: str, smallest: int, *, turns: bool) -> None:
     needs = f"it needs an image [height, width, channels] of {smallest} x {smallest} pixels or more"
-    shape = box_shape(space, backbone, needs)
+    shape = box_shape(space, backbone, needs, turns=turns)
     refusal = cannot_see(backbone, shape)
     if len(shape) != 3:
         raise UsageError(refusal + needs, hint=_hint_for_rank(shape))

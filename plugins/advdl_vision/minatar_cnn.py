@@ -24,6 +24,8 @@ class MinAtarCNN(keras.Model):
         pooling: How the map becomes features.
         layer: A layer, of a plugin say, that the map goes through before it is pooled.
         units: Width of the fully connected layer; 0 for none.
+        channels_first: Whether images come as ``[channels, height, width]``, such as the frames that
+            ``gymnasium.wrappers.FrameStackObservation`` stacks.
 
     Raises:
         UsageError: The space is no image of 3 x 3 or more.
@@ -39,8 +41,9 @@ class MinAtarCNN(keras.Model):
         pooling: Pooling = "flatten",
         layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 128,
+        channels_first: bool = False,
     ) -> None:
-        inputs, x = image_input(observation_space, "minatar_cnn", smallest=3)
+        inputs, x = image_input(observation_space, "minatar_cnn", smallest=3, channels_first=channels_first)
         x = Unit(filters, 3, padding="valid", norm=norm, activation=activation, product=True, name="conv")(x)
         x = dense_head(pool(x, pooling, layer), units, activation)
         super().__init__(inputs=inputs, outputs=x, name="minatar_cnn")

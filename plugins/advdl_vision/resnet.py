@@ -38,6 +38,8 @@ class ResNet(keras.Model):
         pooling: How the last map becomes features.
         layer: A layer, of a plugin say, that the last map goes through before it is pooled.
         units: Width of the fully connected layer at the end; 0 for none.
+        channels_first: Whether images come as ``[channels, height, width]``, such as the frames that
+            ``gymnasium.wrappers.FrameStackObservation`` stacks.
 
     Raises:
         UsageError: The space is no image of that size, or widths and strides do not match.
@@ -58,6 +60,7 @@ class ResNet(keras.Model):
         pooling: Pooling = "average",
         layer: LayerPart = None,
         units: Annotated[int, Ge(0)] = 256,
+        channels_first: bool = False,
     ) -> None:
         if len(widths) != len(strides):
             raise UsageError(
@@ -65,7 +68,7 @@ class ResNet(keras.Model):
                 hint="give as many strides as widths",
             )
         smallest = _product(strides) * (stem_strides if stem == "3x3" else 4)
-        inputs, x = image_input(observation_space, "resnet", smallest=smallest)
+        inputs, x = image_input(observation_space, "resnet", smallest=smallest, channels_first=channels_first)
         style: dict[str, Any] = {"norm": norm, "activation": activation}
         if stem == "3x3":
             x = Unit(widths[0], 3, strides=stem_strides, padding="even", name="stem", **style)(x)

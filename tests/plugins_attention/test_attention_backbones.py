@@ -82,6 +82,16 @@ def test_a_set_has_no_order_and_a_history_has():
         assert (off < 1e-4) == same
 
 
+def test_images_with_their_channels_first_are_turned(host):
+    last = Attention(MINATAR)
+    first = host.build(
+        "backbone", {"name": "attention", "channels_first": True}, spaces.Box(0.0, 1.0, (4, 10, 10), bool)
+    )
+    first.set_weights(last.get_weights())
+    pixels = batch(MINATAR)
+    np.testing.assert_allclose(first(np.moveaxis(pixels, -1, 1)), last(pixels), atol=1e-5)
+
+
 def test_a_causal_history_read_out_at_its_last_sees_all_of_it():
     model = Attention(HISTORY, causal=True, readout="last")
     x = batch(HISTORY)

@@ -117,7 +117,7 @@ def test_bytes_are_divided_by_255_and_bits_are_not():
     assert np.asarray(bits.get_layer("pixels")(np.array([[[[True, False]]]]))).tolist() == [[[[1.0, 0.0]]]]
 
 
-@pytest.mark.parametrize("name", ["nature_cnn", "impala"])
+@pytest.mark.parametrize("name", ["nature_cnn", "minatar_cnn", "impala", "resnet", "inception", "densenet"])
 def test_images_with_their_channels_first_are_turned(host, name):
     side = SMALL[name]
     last = host.build("backbone", name, image(side))
@@ -126,6 +126,18 @@ def test_images_with_their_channels_first_are_turned(host, name):
     first.set_weights(last.get_weights())
     pixels = batch(image(side))
     np.testing.assert_allclose(first(np.moveaxis(pixels, -1, 1)), last(pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "turns"), [("nature_cnn", "nature_cnn"), ("resnet", "resnet"), ("resnet18", "impala")]
+)
+def test_channels_first_are_refused_with_the_option_that_turns_them(host, name, turns):
+    frames = spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    with pytest.raises(UsageError, match=r"here \[84, 84, 4\]") as caught:
+        host.build("backbone", name, frames)
+    assert "--set agent.backbone.channels_first=true" in caught.value.hint
+    assert (f"'{turns}'" in caught.value.hint) == (turns != name)
+    assert host.build("backbone", {"name": turns, "channels_first": True}, frames).input_shape == (None, 4, 84, 84)
 
 
 @pytest.mark.parametrize("name", CASES)
