@@ -97,6 +97,22 @@ def test_a_broken_package_does_not_hide_that_a_name_is_unknown(
         resolve_env_id("Cartpoel", host)
 
 
+def test_a_broken_package_is_named_and_the_other_envs_are_listed(
+    host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(module: str) -> None:
+        raise RuntimeError(f"no {module} today")
+
+    monkeypatch.setattr("advdl.rl.env_names._import_quietly", broken)
+    with pytest.warns(UserWarning, match="RuntimeError: no") as caught:
+        listed = list_envs(host)
+    assert ["ale_py" in str(warning.message) for warning in caught] == [True, False]
+    assert "CartPole-v1" in {env.id for env in listed}
+    with pytest.raises(UsageError, match="'ale_py' of env 'ALE/Pong-v5' cannot be imported: RuntimeError") as refused:
+        resolve_env_id("ALE/Pong-v5", host)
+    assert refused.value.hint == "install it anew: pip install --force-reinstall 'advdl[atari]'"
+
+
 def test_a_twin_is_found_from_both_sides_and_only_for_its_version(host: PluginHost) -> None:
     for env_id in ("CartPole-v1", "advdl/CartPole-v1", "advdl_envs:advdl/CartPole-v1"):
         twin = compiled_twin(env_id, host)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from advdl.cli.output import emit, table
+from advdl.cli.output import emit, table, warn
 from advdl.cli.state import plugin_host
 from advdl.errors import ExitCode
 
@@ -37,7 +37,7 @@ def list_envs(
             "action": env.action,
             "install": f"pip install '{env.install}'" if env.install else "",
         }
-        for env in list_envs(plugin_host(context))
+        for env in list_envs(plugin_host(context), warn=warn)
         if (env.compiled or not compiled) and text.casefold() in env.id.casefold()
     ]
     emit(found, json=as_json, table=lambda: _list_table(found))

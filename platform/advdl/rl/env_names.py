@@ -3,16 +3,17 @@
 Imports no TensorFlow: listing envs must not cost its import.
 """
 
-import contextlib
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advdl.errors import UsageError, unknown_name
 from advdl.plugin.component import Component
+from advdl.plugin.isolation import reason
 
 if TYPE_CHECKING:
     import gymnasium
@@ -158,9 +159,15 @@ def resolve_env_id(name: str, host: "PluginHost") -> str:
     return f"{package}{colon}{plain}"
 
 
-def list_envs(host: "PluginHost") -> list[EnvListing]:
-    """Lists every env that can be named, older versions included, in id order."""
-    _import_namespaces()
+def list_envs(host: "PluginHost", *, warn: Callable[[str], None] = warnings.warn) -> list[EnvListing]:
+    """Lists every env that can be named, older versions included, in id order.
+
+    Args:
+        host: Knows the compiled envs.
+        warn: Is told of an installed package that cannot be imported: its envs are not listed.
+    """
+    for module, why in _import_namespaces().items():
+        warn(f"the envs of {module!r} are not listed, for it cannot be imported: {why}")
     specs = registered_specs(host)
     return [_listing(specs[env_id], host) for env_id in sorted(specs) if not _is_stand_in(specs[env_id])]
 
@@ -232,8 +239,7 @@ def _newest(name: str, specs: "dict[str, EnvSpec]") -> str:
 
 def _meant(name: str, specs: "dict[str, EnvSpec]") -> set[str]:
     """Returns the names among which the one that is meant may be: those in a namespace, if it was only left out."""
-    with contextlib.suppress(Exception):  # a package that is broken is not what was asked for
-        _import_namespaces()
+    _import_namespaces()
     known = {*specs, *map(_unversioned, specs.values())} - {name}
     return {f"{namespace}/{name}" for namespace in _NAMESPACES} & known or known
 
@@ -242,10 +248,16 @@ def _unversioned(spec: "EnvSpec") -> str:
     return f"{spec.namespace}/{spec.name}" if spec.namespace else spec.name
 
 
-def _import_namespaces() -> None:
-    for module, _ in _NAMESPACES.values():
-        if importlib.util.find_spec(module) is not None:
-            _import_quietly(module)
+def _import_namespaces() -> dict[str, str]:
+    """Imports what is installed; returns what is broken, and why."""
+    broken: dict[str, str] = {}
+    for module in dict.fromkeys(module for module, _ in _NAMESPACES.values()):
+        try:
+            if importlib.util.find_spec(module) is not None:
+                _import_quietly(module)
+        except Exception as error:  # a package may raise anything, and its envs were perhaps not asked for
+            broken[module] = reason(error)
+    return broken
 
 
 def _import_namespace(name: str) -> None:
@@ -254,7 +266,13 @@ def _import_namespace(name: str) -> None:
         return
     if importlib.util.find_spec(module) is None:
         raise _missing(name, module, install)
-    _import_quietly(module)
+    try:
+        _import_quietly(module)
+    except Exception as error:  # whatever a stranger's package raises
+        raise UsageError(
+            f"the package {module!r} of env {name!r} cannot be imported: {reason(error)}",
+            hint=f"install it anew: pip install --force-reinstall '{install}'",
+        ) from error
 
 
 def _import_quietly(module: str) -> None:
