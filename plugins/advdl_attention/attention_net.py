@@ -1,6 +1,5 @@
-"""Self-attention over the parts of an image or the steps of a history."""
+"""Self-attention over the parts of an image, the steps of a history or the entities of a Dict."""
 
-import math
 from typing import Annotated, Any, Literal
 
 import gymnasium
@@ -9,27 +8,18 @@ from annotated_types import Ge, Gt, Lt
 
 from advdl.plugin import Factory, Part
 from advdl_attention.attention import head_size
-from advdl_attention.tokens import (
-    ClassToken,
-    Positions,
-    Readout,
-    encode,
-    observation,
-    patches,
-    require_image_or_history,
-    with_positions,
-)
-
-_MOST_PATCHES = 64
+from advdl_attention.entities import all_tokens
+from advdl_attention.tokens import ClassToken, Positions, Readout, encode, with_positions
 
 
 class Attention(keras.Model):
     """A small transformer encoder over the tokens of an observation, for reinforcement learning.
 
     An image ``[height, width, channels]`` goes through a 3x3 convolution and is cut into patches; of a history
-    or a set of entities ``[time, features]`` each row is a token. As in relational reinforcement learning
-    (Zambaldi et al. 2019, arXiv:1806.01830) the features are the maximum over tokens; layer normalisation
-    comes first in each block (Parisotto et al. 2020, arXiv:1910.06764).
+    or a set of entities ``[time, features]`` each row is a token. Of a ``Dict`` or ``Tuple`` every leaf gives its
+    tokens, those of an image or of a set, and one for anything else: a vector, or a choice. As in relational
+    reinforcement learning (Zambaldi et al. 2019, arXiv:1806.01830) the features are the maximum over tokens; layer
+    normalisation comes first in each block (Parisotto et al. 2020, arXiv:1910.06764).
 
     Maps observations ``[batch, ...]`` to features ``[batch, units]``.
 
@@ -52,7 +42,8 @@ class Attention(keras.Model):
             ``gymnasium.wrappers.FrameStackObservation`` stacks. A history stays as it is.
 
     Raises:
-        UsageError: The space is neither an image nor a history, or the heads do not divide the width.
+        UsageError: The space is neither an image nor a history nor made of what can be seen, or the heads do not
+            divide the width.
     """
 
     def __init__(
@@ -74,30 +65,12 @@ class Attention(keras.Model):
         units: Annotated[int, Ge(0)] = 256,
         channels_first: bool = False,
     ) -> None:
-        require_image_or_history(observation_space, "attention", turned=channels_first)
         head_size(width, heads)
-        inputs, x = observation(observation_space)
-        if len(observation_space.shape or ()) == 3:
-            x = keras.layers.Permute((2, 3, 1), name="channels_last")(x) if channels_first else x
-            x = _stem(x, stem, activation)
-            x = patches(x, width, patch or _patch_size(x.shape[1], x.shape[2]))
-        else:
-            x = keras.layers.Dense(width, name="tokens")(x)
+        seen: dict[str, Any] = {"stem": stem, "activation": activation, "channels_first": channels_first}
+        inputs, x = all_tokens(observation_space, width, patch=patch, **seen)
         x = ClassToken(name="class_token")(x) if readout == "class" else x
         options: dict[str, Any] = {"heads": heads, "ratio": ratio, "dropout": dropout, "causal": causal}
         x = encode(with_positions(x, positions), depth=depth, readout=readout, layer=layer, **options)
         if units:
             x = keras.layers.Activation(activation, name="activation")(keras.layers.Dense(units, name="dense")(x))
         super().__init__(inputs=inputs, outputs=x, name="attention")
-
-
-def _stem(x: Any, filters: int, activation: str) -> Any:
-    if not filters:
-        return x
-    convolution = keras.layers.Conv2D(filters, 3, padding="same", data_format="channels_last", name="stem")
-    return keras.layers.Activation(activation, name="stem_activation")(convolution(x))
-
-
-def _patch_size(height: int, width: int) -> int:
-    sizes = range(1, max(height, width) + 1)
-    return next(size for size in sizes if math.ceil(height / size) * math.ceil(width / size) <= _MOST_PATCHES)

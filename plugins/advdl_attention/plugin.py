@@ -44,6 +44,6 @@ def advdl_components() -> Iterable[Component]:
             "backbone",
             "attention",
             "advdl_attention.attention_net:Attention",
-            "self-attention over an image's patches or a history's steps",
+            "self-attention over an image's patches, a history's steps or a Dict's parts",
         ),
     )

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from advdl.errors import UsageError
-from advdl.rl.images import box_shape, cannot_see, channels_last
+from advdl.rl.images import box_shape, cannot_see
 from advdl_attention.attention import Shape
 from advdl_attention.positions import LearnedPositions, SinusoidalPositions
 from advdl_attention.transformer import TransformerBlock
@@ -19,17 +19,22 @@ Readout = Literal["class", "average", "max", "last"]
 def observation(space: gymnasium.Space[Any]) -> tuple[Any, Any]:
     """Starts a functional model: its input, and the same as floats, with uint8 divided by 255."""
     inputs = keras.Input(space.shape, dtype=str(np.dtype(space.dtype)), name="observation")
-    return inputs, Floats(scale=1 / 255 if space.dtype == np.uint8 else 1.0, name="floats")(inputs)
+    return inputs, floats(inputs, space)
 
 
-def patches(x: Any, width: int, size: int) -> Any:
+def floats(x: Any, space: gymnasium.Space[Any], suffix: str = "") -> Any:
+    """Turns observations of a ``Box`` into floats, with uint8 divided by 255."""
+    return Floats(scale=1 / 255 if space.dtype == np.uint8 else 1.0, name=f"floats{suffix}")(x)
+
+
+def patches(x: Any, width: int, size: int, suffix: str = "") -> Any:
     """Turns an image into tokens ``[batch, patches, width]``, one a patch of ``size`` x ``size`` pixels.
 
-    An image whose sides are no multiples of ``size`` is padded with zeros.
+    An image whose sides are no multiples of ``size`` is padded with zeros. The layers' names end in ``suffix``.
     """
-    options: dict[str, Any] = {"strides": size, "padding": "same", "data_format": "channels_last", "name": "patches"}
-    x = keras.layers.Conv2D(width, size, **options)(x)
-    return keras.layers.Reshape((-1, width), name="tokens")(x)
+    options: dict[str, Any] = {"strides": size, "padding": "same", "data_format": "channels_last"}
+    x = keras.layers.Conv2D(width, size, name=f"patches{suffix}", **options)(x)
+    return keras.layers.Reshape((-1, width), name=f"tokens{suffix}")(x)
 
 
 def with_positions(x: Any, positions: Positions) -> Any:
@@ -75,23 +80,6 @@ def require_image(space: gymnasium.Space[Any], backbone: str, *, smallest: int) 
         raise UsageError(refusal + needs, hint="the backbone 'mlp' takes it as a vector")
 
 
-def require_image_or_history(space: gymnasium.Space[Any], backbone: str, *, turned: bool) -> None:
-    """Refuses what is neither an image ``[height, width, channels]`` nor a history ``[time, features]``.
-
-    Args:
-        space: What is observed.
-        backbone: The backbone's name, for errors.
-        turned: Whether an image's channels come first, and the backbone turns it.
-
-    Raises:
-        UsageError: The space is neither, or an image with its channels first.
-    """
-    needs = "it needs an image [height, width, channels], or [time, features] of a history"
-    shape = box_shape(channels_last(space) if turned else space, backbone, needs, turns=True)
-    if len(shape) not in (2, 3):
-        raise UsageError(cannot_see(backbone, shape) + needs, hint="the backbone 'mlp' takes it as a vector")
-
-
 class Floats(keras.layers.Layer):
     """Turns observations of any dtype into floats of the layer's compute dtype.
 
@@ -106,8 +94,8 @@ class Floats(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         """Converts a batch."""
-        floats = keras.ops.cast(x, self.compute_dtype)
-        return floats * self._scale if self._scale != 1.0 else floats
+        whole = keras.ops.cast(x, self.compute_dtype)
+        return whole * self._scale if self._scale != 1.0 else whole
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the same shape."""

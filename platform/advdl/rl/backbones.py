@@ -1,5 +1,6 @@
-"""Backbones of nested observations: one a leaf, and their features side by side."""
+"""Backbones of nested observations: one for all of it, or one a leaf and their features side by side."""
 
+import contextlib
 from typing import Any
 
 import gymnasium
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 from gymnasium import spaces
 
-from advdl.errors import UsageError
+from advdl.errors import AdvdlError, UsageError
 from advdl.plugin.options import Factory
 from advdl.rl.flat import Flat
 from advdl.rl.spaces import leaves, stored_dtype, unflatten
@@ -19,10 +20,11 @@ _FLAT = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model:
     """Builds what an agent sees through.
 
-    A ``Dict`` or ``Tuple`` space, nested as it may be, gets a backbone of its own for every leaf. The features are
-    concatenated in the leaves' order and go through one fully connected layer as wide as the widest of them: without
-    it, an agent whose head is linear could not see what depends on two leaves together. A leaf that the backbone
-    cannot see, such as a vector beside a camera, goes in as it is: flat, and one-hot where it is a choice.
+    A backbone that takes a ``Dict`` or ``Tuple`` space, nested as it may be, sees all of it, as ``attention`` does.
+    With any other the space gets a backbone of its own for every leaf. The features are concatenated in the leaves'
+    order and go through one fully connected layer as wide as the widest of them: without it, an agent whose head is
+    linear could not see what depends on two leaves together. A leaf that the backbone cannot see, such as a vector
+    beside a camera, goes in as it is: flat, and one-hot where it is a choice.
 
     Args:
         factory: The backbone; called as ``factory(space)``.
@@ -37,10 +39,13 @@ def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model
     if not isinstance(space, spaces.Dict | spaces.Tuple):
         model: keras.Model = factory(space)
         return model
+    with contextlib.suppress(AdvdlError):
+        whole: keras.Model = factory(space)
+        return whole
     parts = list(leaves(space))
     models = [_seen(factory, space, path, leaf) for path, leaf in parts]
     if not any(isinstance(model, keras.Model) for model in models):
-        factory(parts[0][1])  # says why not
+        factory(max((leaf for _, leaf in parts), key=_rank))  # says why not; an image was meant, before a vector
     inputs = [observation_input(leaf, path) for path, leaf in parts]
     features = [model(part) for model, part in zip(models, inputs, strict=True)]
     return keras.Model(unflatten(space, inputs), _fused(features), name="leaves")
@@ -49,7 +54,7 @@ def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model
 def observation_input(space: gymnasium.Space[Any], name: str = "observation") -> Any:
     """Returns Keras' symbolic input for a batch of observations, a nest of them for a nested space."""
     inputs = [
-        keras.Input(leaf.shape, dtype=str(np.dtype(stored_dtype(leaf))), name=_plain(path or name))
+        keras.Input(leaf.shape, dtype=str(np.dtype(stored_dtype(leaf))), name=layer_name(path or name))
         for path, leaf in leaves(space)
     ]
     return unflatten(space, inputs)
@@ -70,8 +75,8 @@ def _seen(factory: Factory, space: gymnasium.Space[Any], path: str, leaf: gymnas
         if not isinstance(leaf, _FLAT):
             what = f"observation {path!r} is of a {type(leaf).__name__} space, which the backbone does not see"
             raise UsageError(what, hint=_leave_out(space)) from error
-        return Flat(leaf, name=f"flat_{_plain(path)}")
-    model.name = f"{model.name}_{_plain(path)}"  # layers of one model need names of their own
+        return Flat(leaf, name=f"flat_{layer_name(path)}")
+    model.name = f"{model.name}_{layer_name(path)}"  # layers of one model need names of their own
     return model
 
 
@@ -87,6 +92,10 @@ def _leave_out(space: gymnasium.Space[Any]) -> str:
     return f"leave it out: --set 'env.wrappers=[{wrapper}]'"
 
 
-def _plain(path: str) -> str:
-    """Names of layers take letters, digits and underscores."""
+def _rank(space: gymnasium.Space[Any]) -> int:
+    return len(space.shape or ())
+
+
+def layer_name(path: str) -> str:
+    """Makes a leaf's path a name for a layer: of letters, digits and underscores."""
     return "".join(letter if letter.isalnum() else "_" for letter in path)

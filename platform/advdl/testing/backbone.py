@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from advdl.errors import UsageError
 from advdl.plugin.options import Factory
+from advdl.rl.spaces import flatten, unflatten
 from advdl.testing import keras_parts
 from advdl.testing.clauses import Clauses
 
@@ -80,6 +81,7 @@ def _check_output(clauses: Clauses, model: keras.Model, space: gymnasium.Space[A
     clauses.require(len(widths) == 1, clause, f"the number of features is one of {sorted(widths)}")
 
 
-def _batch(space: gymnasium.Space[Any], size: int) -> tf.Tensor:
+def _batch(space: gymnasium.Space[Any], size: int) -> Any:
     space.seed(0)
-    return tf.constant(np.stack([space.sample() for _ in range(size)]))
+    samples = [flatten(space, space.sample()) for _ in range(size)]
+    return unflatten(space, [tf.constant(np.stack(part)) for part in zip(*samples, strict=True)])
