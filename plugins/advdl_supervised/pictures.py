@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-_CELL, _LABEL, _LETTERS = 34, 60, 9
-_TILE, _CAPTION, _COLUMNS = 72, 14, 8
+# TensorBoard shrinks what is wider than 350 pixels, and drops strokes of the letters: ten classes fit, and four tiles.
+_CELL, _LABEL, _LETTERS = 29, 58, 9
+_TILE, _CAPTION, _COLUMNS = 86, 14, 4
 _RIGHT, _WRONG = (30, 110, 60), (190, 40, 40)
 
 Picture = NDArray[np.uint8]
@@ -28,8 +29,8 @@ def confusion_matrix(truth: NDArray[Any], guess: NDArray[Any], names: Sequence[s
     image = Image.new("RGB", (size, size), "white")
     canvas = ImageDraw.Draw(image)
     for row, name in enumerate(names):
-        canvas.text((4, _LABEL + row * _CELL + 10), name[:_LETTERS], fill="black")
-        canvas.text((_LABEL + row * _CELL + 4, _LABEL - 16), name[:5], fill="black")
+        canvas.text((4, _LABEL + row * _CELL + 8), name[:_LETTERS], fill="black")
+        canvas.text((_LABEL + row * _CELL + 4, _LABEL - 16), name[:4], fill="black")
         for column in range(len(names)):
             _cell(canvas, row, column, counts[row, column], counts[row].sum())
     canvas.text((4, 4), "true \\ taken for", fill="black")
@@ -56,7 +57,7 @@ def _cell(canvas: ImageDraw.ImageDraw, row: int, column: int, count: int, total:
     shade = round(255 * (1 - share))
     canvas.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), fill=(shade, shade, 255), outline=(220, 220, 220))
     if count:
-        canvas.text((left + 5, top + 10), str(count), fill="white" if share > 0.5 else "black")
+        canvas.text((left + 5, top + 8), str(count), fill="white" if share > 0.5 else "black")
 
 
 def _tile(pixels: Picture) -> Image.Image:
