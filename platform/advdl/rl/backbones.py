@@ -15,6 +15,7 @@ from advdl.rl.spaces import leaves, stored_dtype, unflatten
 
 # The spaces that Flat makes a vector of.
 _FLAT = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+_IMAGE = 3  # an image's axes: height, width, channels
 
 
 def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model:
@@ -23,8 +24,8 @@ def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model
     A backbone that takes a ``Dict`` or ``Tuple`` space, nested as it may be, sees all of it, as ``attention`` does.
     With any other the space gets a backbone of its own for every leaf. The features are concatenated in the leaves'
     order and go through one fully connected layer as wide as the widest of them: without it, an agent whose head is
-    linear could not see what depends on two leaves together. A leaf that the backbone cannot see, such as a vector
-    beside a camera, goes in as it is: flat, and one-hot where it is a choice.
+    linear could not see what depends on two leaves together. A leaf that is no image and that the backbone cannot see,
+    such as a vector beside a camera, goes in as it is: flat, and one-hot where it is a choice.
 
     Args:
         factory: The backbone; called as ``factory(space)``.
@@ -34,7 +35,7 @@ def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model
         A model from observations, nested as the space is, to features ``[batch, features]``.
 
     Raises:
-        UsageError: The backbone can see no leaf, or one is of a kind that nobody can see.
+        UsageError: The backbone can see no leaf or not every image, or a leaf is of a kind that nobody can see.
     """
     if not isinstance(space, spaces.Dict | spaces.Tuple):
         model: keras.Model = factory(space)
@@ -75,6 +76,8 @@ def _seen(factory: Factory, space: gymnasium.Space[Any], path: str, leaf: gymnas
         if not isinstance(leaf, _FLAT):
             what = f"observation {path!r} is of a {type(leaf).__name__} space, which the backbone does not see"
             raise UsageError(what, hint=_leave_out(space)) from error
+        if _rank(leaf) == _IMAGE:  # flat it would train, and hardly learn to see
+            raise UsageError(f"observation {path!r}: {error.message}", hint=error.hint) from error
         return Flat(leaf, name=f"flat_{layer_name(path)}")
     model.name = f"{model.name}_{layer_name(path)}"  # layers of one model need names of their own
     return model
