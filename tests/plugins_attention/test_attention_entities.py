@@ -87,7 +87,8 @@ def test_a_dict_that_a_backbone_cannot_see_is_refused_for_its_image(host):
 
 def test_an_image_beside_a_camera_does_not_go_in_flat(host):
     parts = {"camera": spaces.Box(0, 255, (64, 64, 3), np.uint8), "me": VECTOR}
-    for shape, words in (((5, 5, 3), "8 x 8 pixels or more"), ((3, 64, 64), "channels seem to come first")):
+    small, stack = "8 x 8 pixels or more", "it needs an image"
+    for shape, words in (((5, 5, 3), small), ((3, 64, 64), "channels seem to come first"), ((4, 64, 64, 3), stack)):
         seen = spaces.Dict({**parts, "map": spaces.Box(0, 255, shape, np.uint8)})
         with pytest.raises(UsageError, match=f"observation 'map'.*{words}"):
             build_backbone(lambda space: host.build("backbone", "impala", space), seen)

@@ -15,7 +15,7 @@ from advdl.rl.spaces import leaves, stored_dtype, unflatten
 
 # The spaces that Flat makes a vector of.
 _FLAT = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-_IMAGE = 3  # an image's axes: height, width, channels
+_IMAGE = 3  # an image's axes: height, width, channels; a stack of images has more
 
 
 def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model:
@@ -46,7 +46,7 @@ def build_backbone(factory: Factory, space: gymnasium.Space[Any]) -> keras.Model
     parts = list(leaves(space))
     models = [_seen(factory, space, path, leaf) for path, leaf in parts]
     if not any(isinstance(model, keras.Model) for model in models):
-        factory(max((leaf for _, leaf in parts), key=_rank))  # says why not; an image was meant, before a vector
+        factory(max((leaf for _, leaf in parts), key=_rank))  # says why not; a matrix was meant, before a choice
     inputs = [observation_input(leaf, path) for path, leaf in parts]
     features = [model(part) for model, part in zip(models, inputs, strict=True)]
     return keras.Model(unflatten(space, inputs), _fused(features), name="leaves")
@@ -76,7 +76,7 @@ def _seen(factory: Factory, space: gymnasium.Space[Any], path: str, leaf: gymnas
         if not isinstance(leaf, _FLAT):
             what = f"observation {path!r} is of a {type(leaf).__name__} space, which the backbone does not see"
             raise UsageError(what, hint=_leave_out(space)) from error
-        if _rank(leaf) == _IMAGE:  # flat it would train, and hardly learn to see
+        if _rank(leaf) >= _IMAGE:  # flat it would train, and hardly learn to see
             raise UsageError(f"observation {path!r}: {error.message}", hint=error.hint) from error
         return Flat(leaf, name=f"flat_{layer_name(path)}")
     model.name = f"{model.name}_{layer_name(path)}"  # layers of one model need names of their own
